@@ -1,0 +1,50 @@
+"""The user's file: what is wanted, validated, with errors that name the key and the fix.
+
+Pure: text in, values out. Files are read by whoever was given the path.
+"""
+
+from flyball.spec.autoscaling import BehaviorSpec, PolicySpec, RulesSpec, ScalingSpec, Signal
+from flyball.spec.objective import SLO, LatencyMetric, Percentiles
+from flyball.spec.reading import parse_model, parse_yaml
+from flyball.spec.serving import (
+    FlagValue,
+    GatewaySpec,
+    HardwareSpec,
+    KubernetesSpec,
+    LocalSpec,
+    ModelSpec,
+    ProveSpec,
+    ServingSpec,
+    SpotSpec,
+)
+from flyball.spec.template import TEMPLATE
+from flyball.spec.traffic import Arrivals, GammaArrivals, Lengths, LogNormal, Step, WorkloadShape
+
+__all__ = [
+    "SLO",
+    "TEMPLATE",
+    "Arrivals",
+    "BehaviorSpec",
+    "FlagValue",
+    "GammaArrivals",
+    "GatewaySpec",
+    "HardwareSpec",
+    "KubernetesSpec",
+    "LatencyMetric",
+    "Lengths",
+    "LocalSpec",
+    "LogNormal",
+    "ModelSpec",
+    "Percentiles",
+    "PolicySpec",
+    "ProveSpec",
+    "RulesSpec",
+    "ScalingSpec",
+    "ServingSpec",
+    "Signal",
+    "SpotSpec",
+    "Step",
+    "WorkloadShape",
+    "parse_model",
+    "parse_yaml",
+]

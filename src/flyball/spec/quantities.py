@@ -1,0 +1,71 @@
+"""Field types of the spec: durations and byte quantities, typed as people write them."""
+
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from flyball.units import format_duration, parse_bytes, parse_duration
+
+FROM_FILE = {"from_file": True}
+"""Validation context of a user's file, where a bare number is refused because its unit would be a guess."""
+
+
+def _seconds(value: Any, info: ValidationInfo) -> float:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, float | int) and not isinstance(value, bool) and value >= 0 and info.context != FROM_FILE:
+        return float(value)
+    raise ValueError(f"{value!r} has no unit; write a duration like 200ms, 90s or 2m")
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be longer than 0")
+    return value
+
+
+def _byte_count(value: Any) -> int:
+    if isinstance(value, str):
+        return parse_bytes(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"{value!r} is not a quantity of bytes; write it like 24Gi, 512Mi or 10G")
+
+
+_DURATION_SCHEMA = {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$", "examples": ["200ms", "1m30s"]}
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
+"""A duration of at least 0, in seconds once read."""
+
+PositiveSeconds = Annotated[Seconds, AfterValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)]
+"""A duration longer than 0, in seconds once read."""
+
+Bytes = Annotated[
+    int,
+    BeforeValidator(_byte_count),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["24Gi", "512Mi"]}),
+]
+"""A quantity of bytes."""
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Requests per second."""
+
+
+class SpecModel(BaseModel):
+    """What every section of a user's file shares: unknown keys are refused, values do not change once read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)

@@ -1,0 +1,122 @@
+"""`ServingSpec`: the user's file. What is wanted (model, objective, traffic, limits), never how."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
+
+from flyball.spec.autoscaling import BehaviorSpec, RulesSpec, ScalingSpec
+from flyball.spec.objective import SLO, Percentiles
+from flyball.spec.quantities import Bytes, PositiveSeconds, Seconds, SpecModel
+from flyball.spec.traffic import WorkloadShape
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError("a flag's value must be a number, a string, true or false")
+    return value
+
+
+FlagValue = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
+"""The value of one vLLM flag."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class ModelSpec(SpecModel):
+    """Which model."""
+
+    id: Annotated[str, Field(min_length=1)]
+    """A Hugging Face id, or a path to a folder with config.json (relative to the spec)."""
+    revision: str | None = None
+    """The commit of the weights; pin it, so that every replica serves the same ones."""
+    quantization: str | None = None
+    """null, or what vLLM's --quantization takes: fp8, awq, gptq, ..."""
+    served_name: str | None = None
+    """The name clients ask for; the id when null."""
+
+
+class SpotSpec(SpecModel):
+    """Whether replicas may run on reclaimable machines."""
+
+    allowed: bool = False
+    on_demand_floor: NonNegativeInt = 1
+    """This many replicas never run on spot."""
+
+
+class HardwareSpec(SpecModel):
+    """Where it may run."""
+
+    cloud: Literal["aws", "gcp", "azure", "none"] = "aws"
+    """none: machines of your own, or another provider's."""
+    accelerators: tuple[str, ...] = ()
+    """Which accelerators may be considered; empty means all in the catalog."""
+    spot: SpotSpec = SpotSpec()
+
+
+class KubernetesSpec(SpecModel):
+    """Where it goes in a cluster."""
+
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = "llm"
+
+
+class GatewaySpec(SpecModel):
+    """The door in front of the replicas."""
+
+    port: Port = 8000
+    idle_timeout: PositiveSeconds = 300.0
+    """A stream without a byte for this long is cut; there is no limit on its whole length."""
+    max_pending: PositiveInt = 1024
+    """Requests in the system that the gateway admits; one more is answered 503 at once."""
+    retries: NonNegativeInt = 2
+    """Further replicas that are tried while nothing has been answered."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key clients must send; null means no key."""
+
+
+class LocalSpec(SpecModel):
+    """`flyball up` and `flyball prove` on this machine. Short periods, because people watch."""
+
+    sync_period: PositiveSeconds = 5.0
+    """How often the HPA law decides (15 s on Kubernetes)."""
+    behavior: BehaviorSpec = BehaviorSpec(
+        scale_up=RulesSpec(stabilization_window=0.0), scale_down=RulesSpec(stabilization_window=20.0)
+    )
+    """As `scaling.behavior`, for this machine."""
+    kv_cache: Annotated[Bytes, Field(ge=2**26)] = 2**28
+    """KV cache of a replica on a CPU (vLLM's VLLM_CPU_KVCACHE_SPACE)."""
+    cores: PositiveInt | None = None
+    """Cores a replica is bound to; null: one each where there are fewer than two a replica."""
+    start_timeout: PositiveSeconds = 600.0
+    """A replica that is not healthy by then is stopped and reported."""
+    drain_timeout: PositiveSeconds = 60.0
+    """vLLM's --shutdown-timeout: streams longer than this are cut when their replica leaves."""
+
+
+class ProveSpec(SpecModel):
+    """The acceptance test."""
+
+    replicas: PositiveInt | None = None
+    """The number the fleet must reach; null is `scaling.max`."""
+    baseline: PositiveSeconds = 25.0
+    """How long the baseline load runs."""
+    hold: PositiveSeconds = 40.0
+    """How long the objective must hold again with all replicas ready."""
+    patience: Seconds = 240.0
+    """How long to wait for any change (scale-out ready, objective regained, healed, scaled back)."""
+
+
+class ServingSpec(SpecModel):
+    """One service: a model, its objective, its traffic and its limits."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")] = "chat"
+    """Names every object; lower case, digits and dashes."""
+    model: ModelSpec
+    slo: SLO = SLO(ttft=Percentiles(p95=0.2), tpot=Percentiles(p95=0.05))
+    workload: WorkloadShape = WorkloadShape()
+    hardware: HardwareSpec = HardwareSpec()
+    scaling: ScalingSpec = ScalingSpec()
+    engine: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], FlagValue] = Field(default={})
+    """vLLM's own flag names with underscores (max_num_seqs: 64); these override what is derived."""
+    kubernetes: KubernetesSpec = KubernetesSpec()
+    gateway: GatewaySpec = GatewaySpec()
+    local: LocalSpec = LocalSpec()
+    prove: ProveSpec = ProveSpec()
