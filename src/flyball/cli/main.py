@@ -1,0 +1,66 @@
+"""Finds the verb, runs it, and turns what goes wrong into one line, a way out and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from flyball import __version__
+from flyball.errors import FlyballError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+app = App(
+    name="flyball",
+    version=__version__,
+    help="From one vLLM server to a fleet that holds its latency objective and adjusts itself to demand.",
+    result_action="return_value",
+)
+app.command("flyball.cli.init:init", name="init", help="Write a commented spec.")
+app.command("flyball.cli.schema:schema", name="schema", help="Print the JSON schema of the spec.")
+app.command("flyball.cli.catalog:catalog", name="catalog", help="List accelerators, machines, prices, vLLM releases.")
+app.command("flyball.cli.memory:memory", name="memory", help="The memory budget of a model on an accelerator.")
+app.command("flyball.cli.calibrate:calibrate", name="calibrate", help="Fit the speed model to measurements.")
+app.command("flyball.cli.replay:replay", name="replay", help="Replay recorded metrics through the HPA law.")
+app.command("flyball.cli.engine:app", name="engine", help="The local engine: install, status, remove.")
+app.command("flyball.cli.up:up", name="up", help="Run the spec's fleet on this machine.")
+app.command("flyball.cli.status:status", name="status", help="Show the fleet that runs in the background.")
+app.command("flyball.cli.down:down", name="down", help="Drain and stop the fleet that runs in the background.")
+app.command("flyball.cli.bench:bench", name="bench", help="Load an OpenAI-compatible endpoint and measure it.")
+app.command("flyball.cli.prove:prove", name="prove", help="The acceptance test: 1 to N replicas under load and back.")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of `flyball ARGUMENTS`."""
+    debug = "--debug" in arguments
+    try:
+        result = app([token for token in arguments if token != "--debug"], exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _fail(str(error), "`flyball --help` and `flyball VERB --help` list what there is", 2, debug=debug)
+    except FlyballError as error:
+        return _fail(error.what, error.fix, error.exit_code, debug=debug)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`flyball ... | head`); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        return _fail(what, "this is a defect of flyball; --debug shows where", 3, debug=debug)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(what: str, fix: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"flyball: {what}", file=sys.stderr)
+    if fix:
+        print(f"  {fix}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
