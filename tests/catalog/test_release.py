@@ -188,7 +188,7 @@ def test_requires_metric_checks_labels() -> None:
 def test_batch_defaults_follow_memory_and_device(
     version: str, name: str, memory_gib: int, tokens: int, sequences: int
 ) -> None:
-    """The tiers of `EngineArgs.get_batch_defaults`: large from 70 GiB but never an A100, largest from 160 GiB since 0.28."""
+    """Large from 70 GiB but not on an A100, largest from 160 GiB since 0.28: the tiers of `get_batch_defaults`."""
     limits = release(version).batch_defaults(memory_bytes=memory_gib * GIB, device_name=name)
     assert (limits.max_num_batched_tokens, limits.max_num_seqs) == (tokens, sequences)
 
