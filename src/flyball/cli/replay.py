@@ -90,6 +90,8 @@ def _row(sync: ReplayedSync) -> dict[str, Any]:
 
 def _print_account(trace: Trace, syncs: list[ReplayedSync]) -> None:
     print(f"{trace.name}: {trace.description}" if trace.description else trace.name)
+    if trace.error:
+        print(f"did not run as written: {trace.error}")
     heads = {"n": "sync", "t": "t (s)", "replicas": "replicas", "proposal": "proposal", "limited_by": "limited by"}
     print(_LINE.format(**heads, recorded="recorded", reason="reason"))
     for sync in syncs:

@@ -48,7 +48,7 @@ from flyball.scaling.policy import (
 )
 from flyball.scaling.proposal import propose
 from flyball.scaling.quantity import Quantity, format_milli, milli_value, parse_quantity
-from flyball.scaling.replay import ReplayedSync, replay
+from flyball.scaling.replaying import ReplayedSync, replay
 from flyball.scaling.trace import RecordedSync, Trace, read_traces
 
 __all__ = [

@@ -81,11 +81,16 @@ class RecordedAction(_Recorded):
 
 
 class Trace(_Recorded):
-    """One scenario. `hpa_spec` is the spec as the API server returned it, `events` are not yet validated."""
+    """One scenario. `hpa_spec` is the spec as the API server returned it, or else as it was submitted.
+
+    `error` says why the scenario did not run as written; `events` are not yet validated.
+    """
 
     name: str
     description: str = ""
-    hpa_spec: dict[str, Any]
+    error: str | None = None
+    hpa_spec: dict[str, Any] | None = None
+    hpa_spec_submitted: dict[str, Any] | None = None
     controller_flags: dict[str, Any] = {}
     events: list[dict[str, Any]]
 

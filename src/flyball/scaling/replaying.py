@@ -50,29 +50,29 @@ class ReplayedSync:
 def replay(trace: Trace, *, source: str) -> Iterator[ReplayedSync]:
     """Every sync of `trace` in order. Raises UsageError naming `source`, the scenario, the sync and the field.
 
-    Inputs are the recorded ones. What the controller had in memory is rebuilt: a proposal enters the recommendations at
-    `proposal_t`, a write the scale events at `set_t`, both as recorded where the trace has them, so that one sync on
-    which a race decided does not spoil the following ones; where it has not, the law's own. Deleting an HPA forgets
-    both. A second HPA on the target (`hpa` in an event) has a memory of its own.
+    Inputs and times are the recorded ones, outcomes the law's own: what the controller did is compared, not used. Only
+    at a sync that the recorder marks as a race the recorded outcome enters the memory, so that the following syncs are
+    judged by what the controller knew. A proposal enters it at `proposal_t`, a write at `set_t`. Deleting an HPA
+    forgets everything. A second HPA on the target (`hpa` in an event) has a memory of its own.
     """
     place = f"{source}: scenario {trace.name}"
     flags = ControllerFlags.from_mapping(trace.controller_flags, where=f"{place}: controller_flags")
+    spec = trace.hpa_spec or trace.hpa_spec_submitted or {}
     specs: dict[str | None, dict[str, Any]] = {}
     policies: dict[str | None, ScalingPolicy] = {}
     states: dict[str | None, ScalingState] = {}
-    initial = from_hpa(trace.hpa_spec, flags, where=f"{place}: hpa_spec")
     for event in trace.recorded(source=source):
         if isinstance(event, RecordedSync):
-            policy = policies.get(event.hpa, initial)
-            where = f"{place}, sync {event.n}"
-            replayed, states[event.hpa] = _replay_sync(
-                trace.name, policy, states.get(event.hpa, ScalingState()), event, where
-            )
+            if event.hpa not in policies:
+                policies[event.hpa] = from_hpa(spec, flags, where=f"{place}: hpa_spec")
+            state = states.get(event.hpa, ScalingState())
+            replayed, state = _replay_sync(trace.name, policies[event.hpa], state, event, f"{place}, sync {event.n}")
+            states[event.hpa] = state
             yield replayed
         elif event.action == "hpa-deleted":
             states[event.hpa] = ScalingState()
         elif event.action == "hpa-spec":
-            specs[event.hpa] = merge_patch(specs.get(event.hpa, trace.hpa_spec), event.patch)
+            specs[event.hpa] = merge_patch(specs.get(event.hpa, spec), event.patch)
             policies[event.hpa] = from_hpa(specs[event.hpa], flags, where=f"{place}, spec patched at {event.t:g} s")
 
 
@@ -108,12 +108,12 @@ def _replay_sync(
         readings=_readings(policy, sync, where),
     )
     decision, after = step(policy, state, observation, now_s)
-    proposal, set_replicas = decision.proposal, decision.desired
-    if sync.has_outcome:
-        proposal, set_replicas = sync.proposal, current if sync.set_replicas is None else sync.set_replicas
-        after = state if proposal is None else remember(policy, state, max(proposal, 0), now_s)
+    replicas = decision.desired
+    if sync.racy and sync.proposal is not None:
+        replicas = current if sync.set_replicas is None else sync.set_replicas
+        after = remember(policy, state, max(sync.proposal, 0), now_s)
     set_s = now_s if sync.set_t is None else sync.set_t
-    after = record_scale(policy, after, current, set_replicas, set_s)
+    after = record_scale(policy, after, current, replicas, set_s)
     return ReplayedSync(scenario=scenario, sync=sync, at_s=now_s, decision=decision), after
 
 
