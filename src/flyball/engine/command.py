@@ -1,0 +1,91 @@
+"""How one replica is started: its command line, environment and cores. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flyball.engine.args import replica_args, render_args
+from flyball.engine.finding import Engine
+from flyball.engine.machine import Machine
+from flyball.engine.model import ServedModel
+from flyball.errors import UsageError
+from flyball.spec import FlagValue, ServingSpec
+
+# The `vllm` script of the CPU build asks for the metadata of a package named vllm, which it is not.
+SERVER = "vllm.entrypoints.openai.api_server"
+
+_NOT_INHERITED = {
+    "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV",  # of flyball's own environment
+    "VLLM_PORT", "VLLM_HOST_IP", "PORT",        # one port for all; Kubernetes' service links set it to a URL
+    "VLLM_API_KEY",                             # the gateway is the door, and the replicas listen on loopback
+    "VLLM_SERVER_DEV_MODE",                     # opens endpoints that change the engine
+    "VLLM_CPU_KVCACHE_SPACE",                   # overrides --kv-cache-memory-bytes
+    "PROMETHEUS_MULTIPROC_DIR",                 # replicas would share their counters
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaCommand:
+    """What to run for one replica."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    """Its whole environment."""
+    args: Mapping[str, FlagValue]
+    """The flags in `argv`, as values."""
+
+
+def replica_command(
+    spec: ServingSpec,
+    *,
+    engine: Engine,
+    model: ServedModel,
+    machine: Machine,
+    index: int,
+    port: int,
+    inherited: Mapping[str, str],
+) -> ReplicaCommand:
+    """The command of replica `index` (from 0). `inherited` is our own environment. Raises UsageError."""
+    args = {**replica_args(spec, engine=engine, model=model, machine=machine), "port": port}
+    env = {name: value for name, value in inherited.items() if name not in _NOT_INHERITED}
+    env["PATH"] = f"{engine.python.parent}:{inherited.get('PATH', '/usr/bin:/bin')}"
+    env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if model.is_local:
+        env |= {"HF_HUB_OFFLINE": "1"}
+    if engine.cache is not None:
+        env["VLLM_CACHE_ROOT"] = str(engine.cache)
+    if engine.device == "cpu":
+        cores = replica_cores(spec, machine=machine, index=index)
+        env["OMP_NUM_THREADS"] = str(len(cores))
+        env["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
+    else:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(replica_gpus(args, machine=machine, index=index))
+    argv = (str(engine.python), "-m", SERVER, *render_args(args, version=engine.version))
+    return ReplicaCommand(argv=argv, env=env, args=args)
+
+
+def replica_cores(spec: ServingSpec, *, machine: Machine, index: int) -> tuple[int, ...]:
+    """The cores that replica `index` computes on: its share of them, sharing with others once all are given away."""
+    total = len(machine.cores)
+    count = spec.local.cores or max(1, total // spec.scaling.max)
+    if count > total:
+        raise UsageError(
+            f"local.cores: {count} cores a replica, and there are {total}", fix=f"give at most {total}, or leave it out"
+        )
+    return tuple(machine.cores[(index * count + offset) % total] for offset in range(count))
+
+
+def gpus_per_replica(args: Mapping[str, FlagValue]) -> int:
+    """How many GPUs one replica takes."""
+    return int(args.get("tensor_parallel_size", 1)) * int(args.get("pipeline_parallel_size", 1))
+
+
+def replica_gpus(args: Mapping[str, FlagValue], *, machine: Machine, index: int) -> tuple[str, ...]:
+    """The GPUs of replica `index`: never one that another has, as vLLM takes nearly all of its memory."""
+    count = gpus_per_replica(args)
+    gpus = machine.gpus[index * count : (index + 1) * count]
+    if len(gpus) < count:
+        raise UsageError(
+            f"replica {index + 1} needs {count} GPU{'s' if count > 1 else ''}, and of {len(machine.gpus)} none is left",
+            fix=f"scaling.max can be at most {len(machine.gpus) // count} on this machine",
+        )
+    return gpus
