@@ -1,1 +1,44 @@
-"""x."""
+"""vLLM on this machine: its installation, the command of a replica, and the replica as a process.
+
+`find_engine(Home.of_user())` gives the `Engine`; `replica_command(...)` the command line and environment of replica i;
+`Replica` runs it. A replica that fails carries a `StartFailure`: the cause from its log, and a way out.
+"""
+
+from flyball.engine.command import ReplicaCommand, replica_command, replica_cores
+from flyball.engine.diagnosis import StartFailure, diagnose
+from flyball.engine.finding import Engine, EngineStatus, engine_status, find_cuda_vllm, find_engine
+from flyball.engine.home import ENGINE_VERSION, SMALL_MODEL_ID, Home
+from flyball.engine.install import StepReport, install, remove
+from flyball.engine.machine import Machine, this_machine
+from flyball.engine.memory import ReplicaMemory, replica_memory
+from flyball.engine.model import ServedModel, resolve_model
+from flyball.engine.recipe import RECIPE, Step
+from flyball.engine.replica import Replica
+
+__all__ = [
+    "ENGINE_VERSION",
+    "RECIPE",
+    "SMALL_MODEL_ID",
+    "Engine",
+    "EngineStatus",
+    "Home",
+    "Machine",
+    "Replica",
+    "ReplicaCommand",
+    "ReplicaMemory",
+    "ServedModel",
+    "StartFailure",
+    "Step",
+    "StepReport",
+    "diagnose",
+    "engine_status",
+    "find_cuda_vllm",
+    "find_engine",
+    "install",
+    "remove",
+    "replica_command",
+    "replica_cores",
+    "replica_memory",
+    "resolve_model",
+    "this_machine",
+]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flyball.engine.args import replica_args, render_args
+from flyball.engine.args import render_args, replica_args
 from flyball.engine.finding import Engine
 from flyball.engine.machine import Machine
 from flyball.engine.model import ServedModel
