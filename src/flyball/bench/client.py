@@ -1,5 +1,6 @@
 """Talks to an OpenAI-compatible server: addresses, connections, which models it has, one question."""
 
+import os
 import ssl
 import time
 from dataclasses import dataclass
@@ -132,13 +133,13 @@ def explain(error: BaseException) -> str:
         case aiohttp.ClientSSLError() | ssl.SSLError():
             return f"TLS failed: {error}"
         case aiohttp.ClientConnectorError():
-            return (error.os_error.strerror or str(error.os_error)).lower()
+            return explain(error.os_error)
         case aiohttp.ServerDisconnectedError():
             return "the connection was closed without an answer"
         case aiohttp.ClientPayloadError():
             return "the connection was closed within the answer"
-        case OSError(strerror=str() as reason):
-            return reason.lower()
+        case OSError(errno=int() as number) if number > 0:
+            return os.strerror(number).lower()
         case _:
             return str(error) or type(error).__name__
 
