@@ -143,19 +143,25 @@ class Response:
 
 
 async def fetch(
-    port: int, path: str, *, method: str = "GET", headers: tuple[str, ...] = (), body: bytes | None = None
+    port: int,
+    path: str,
+    *,
+    method: str = "GET",
+    headers: tuple[str, ...] = (),
+    body: bytes | None = None,
+    raw_body: bytes = b"",
 ) -> Response:
-    """One request on a connection of its own; the path goes out as given."""
+    """One request on a connection of its own; the path goes out as given, and so does `raw_body`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 26)
     try:
         started = time.perf_counter()
         lines = [f"{method} {path} HTTP/1.1", "host: gateway", *headers]
         if body is not None:
             lines.append(f"content-length: {len(body)}")
-        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
+        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or raw_body))
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         response = Response(status=int(head[0].split(" ")[1]), headers=_headers(head[1:]))
-        if method == "HEAD" or response.status == 204:
+        if method == "HEAD" or response.status in (204, 304):
             return response
         try:
             if response.headers.get("transfer-encoding") == "chunked":
@@ -167,5 +173,17 @@ async def fetch(
         except (asyncio.IncompleteReadError, ConnectionError):
             response.complete = False
         return response
+    finally:
+        writer.close()
+
+
+async def fetch_stream(port: int, path: str) -> AsyncIterator[bytes]:
+    """The chunks of a chunked answer, as they come."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nhost: gateway\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        async for chunk in _chunks(reader):
+            yield chunk
     finally:
         writer.close()

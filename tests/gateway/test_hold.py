@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import wasmtime
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.gateway import hold
 
 HOLD, GO_ON = 1, 0
+ENGINE = wasmtime.Engine()
+MODULE = wasmtime.Module(ENGINE, hold.MODULE)
 SOURCE = Path(hold.__file__).with_suffix(".wat")
 
 
@@ -36,7 +38,7 @@ class Host:
     """What Envoy is to the module: response bodies to read, a status that it may set."""
 
     def __init__(self) -> None:
-        store = wasmtime.Store()
+        store = wasmtime.Store(ENGINE)
         self.body = b""
         self.status = 200
         i32 = wasmtime.ValType.i32()
@@ -45,7 +47,7 @@ class Host:
             wasmtime.Func(store, takes_five, self._get_buffer_bytes),
             wasmtime.Func(store, takes_five, self._replace_header),
         ]
-        instance = wasmtime.Instance(store, wasmtime.Module(store.engine, hold.MODULE), imports)
+        instance = wasmtime.Instance(store, MODULE, imports)
         self._store, self._exports = store, instance.exports(store)
 
     def headers(self, context: int, *, end_of_stream: bool) -> int:
@@ -116,6 +118,7 @@ def test_an_empty_body_lets_go() -> None:
     assert host.data(1, b"", end_of_stream=True) == GO_ON
 
 
+@settings(deadline=None)
 @given(message=st.text(max_size=100), code=st.integers(400, 599))
 def test_only_a_server_error_changes_the_status(message: str, code: int) -> None:
     """Whatever its message says, the event's own code decides."""
@@ -126,6 +129,7 @@ def test_only_a_server_error_changes_the_status(message: str, code: int) -> None
     assert host.status == (500 if code >= 500 else 200)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_any_other_first_bytes_leave_the_status(body: bytes) -> None:
     """No input makes the module trap or take an answer for an error."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -66,6 +67,7 @@ class Gateway:
         self._child = await self._nursery.start(
             command(envoy, configuration, admin_address=admin_address), log=self.folder / "envoy.log"
         )
+        _allow_open_files(self._child.pid)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await self._until_ready(admin_address)
@@ -123,6 +125,13 @@ class Gateway:
                         await asyncio.sleep(POLL_S)
         self._admin = None
         await self._child.stop(grace_s=5.0)
+
+
+def _allow_open_files(pid: int) -> None:
+    # A shell's usual 1,024 are fewer than the connections that max_pending and its clients may need.
+    with contextlib.suppress(OSError):
+        _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextlib.contextmanager

