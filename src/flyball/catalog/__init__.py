@@ -4,7 +4,10 @@ Pure data and validation. The only I/O is reading the package's own data files, 
 come in as a parsed mapping.
 """
 
+from flyball.catalog.accelerator import Accelerator, Dtype, Interconnect
 from flyball.catalog.advisory import SAFE_RELEASE, Advisory, advisories
+from flyball.catalog.catalog import Catalog, load_catalog
+from flyball.catalog.machine import CapacityType, Cloud, InstanceType, Offering
 from flyball.catalog.release import (
     DEFAULT_RELEASE,
     RELEASES,
@@ -19,11 +22,20 @@ __all__ = [
     "DEFAULT_RELEASE",
     "RELEASES",
     "SAFE_RELEASE",
+    "Accelerator",
     "Advisory",
     "BatchDefaults",
+    "CapacityType",
+    "Catalog",
+    "Cloud",
+    "Dtype",
     "EngineFlag",
     "EngineMetric",
     "EngineRelease",
+    "InstanceType",
+    "Interconnect",
+    "Offering",
     "advisories",
+    "load_catalog",
     "release",
 ]
