@@ -6,6 +6,7 @@ from flyball.catalog import DEFAULT_RELEASE, RELEASES, EngineRelease, release
 from flyball.engine.finding import Engine
 from flyball.engine.machine import Machine
 from flyball.engine.model import ServedModel
+from flyball.engine.share import plain_number, replica_cores, require_gpus, workers
 from flyball.errors import UsageError
 from flyball.spec import FlagValue, ServingSpec
 
@@ -14,6 +15,9 @@ EngineArgs = Mapping[str, FlagValue]
 
 SMALL_MODEL_LEN = 2048
 """Context of the small model unless the spec says otherwise: its own 8,192 tokens need 0.36 GiB of KV cache."""
+
+CPU_MAX_NUM_SEQS = 128
+"""A worker's, where nothing is said, in vLLM 0.32.0's CPU build."""
 
 _SET_ELSEWHERE = {
     "host": "each replica listens on the loopback interface; gateway.port is the door",
@@ -31,7 +35,10 @@ _SET_ELSEWHERE = {
 
 
 def replica_args(spec: ServingSpec, *, engine: Engine, model: ServedModel, machine: Machine) -> dict[str, FlagValue]:
-    """The flags of every replica of `spec`, less its port. Raises UsageError for a flag this vLLM lacks."""
+    """The flags of every replica of `spec`, less its port.
+
+    Raises UsageError for a flag that this vLLM lacks, and for more cores or GPUs than there are.
+    """
     check_args(spec, engine=engine)
     args: dict[str, FlagValue] = {
         "model": model.source,
@@ -50,9 +57,25 @@ def replica_args(spec: ServingSpec, *, engine: Engine, model: ServedModel, machi
         args["enforce_eager"] = True  # torch.compile takes four minutes where eager mode starts in half of one
         # Not VLLM_CPU_KVCACHE_SPACE, which overrides this flag and reads whole GiB only.
         args["kv_cache_memory_bytes"] = spec.local.kv_cache
-        if not machine.has_bf16:
+        # The small model answers differently where rounding differs; in float32 all CPUs give the same answer.
+        if model.is_small or not machine.has_bf16:
             args["dtype"] = "float32"
-    return {**args, **spec.engine}
+    args |= spec.engine
+    if engine.device == "cpu":
+        replica_cores(spec, machine=machine, index=0)
+    else:
+        require_gpus(spec, args, machine=machine)
+    return args
+
+
+def replica_max_num_seqs(args: EngineArgs, *, engine: Engine, machine: Machine) -> int:
+    """Requests that a replica with these flags runs at once (`EngineArgs.get_batch_defaults`); the rest waits."""
+    if "max_num_seqs" in args:
+        return plain_number(args, "max_num_seqs", 0)
+    if engine.device == "cpu":
+        return CPU_MAX_NUM_SEQS * workers(args)
+    gpu = machine.gpus[0]
+    return _release(engine.version).batch_defaults(memory_bytes=gpu.memory_bytes, device_name=gpu.name).max_num_seqs
 
 
 def check_args(spec: ServingSpec, *, engine: Engine) -> None:
@@ -66,8 +89,12 @@ def check_args(spec: ServingSpec, *, engine: Engine) -> None:
 
 def render_args(args: EngineArgs, *, version: str) -> list[str]:
     """As on the command line; `--name=value`, since a value may begin with a dash."""
-    known = release(version if version in RELEASES else DEFAULT_RELEASE)
+    known = _release(version)
     return [word for name, value in args.items() for word in _render(name, value, known)]
+
+
+def _release(version: str) -> EngineRelease:
+    return release(version if version in RELEASES else DEFAULT_RELEASE)
 
 
 def _render(name: str, value: FlagValue, known: EngineRelease) -> list[str]:

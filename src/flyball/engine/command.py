@@ -7,7 +7,7 @@ from flyball.engine.args import render_args, replica_args
 from flyball.engine.finding import Engine
 from flyball.engine.machine import Machine
 from flyball.engine.model import ServedModel
-from flyball.errors import UsageError
+from flyball.engine.share import replica_cores, replica_gpus
 from flyball.spec import FlagValue, ServingSpec
 
 # The `vllm` script of the CPU build asks for the metadata of a package named vllm, which it is not.
@@ -44,7 +44,10 @@ def replica_command(
     port: int,
     inherited: Mapping[str, str],
 ) -> ReplicaCommand:
-    """The command of replica `index` (from 0). `inherited` is our own environment. Raises UsageError."""
+    """The command of replica `index` (from 0; it decides the cores). `inherited` is our own environment.
+
+    Raises UsageError.
+    """
     args = {**replica_args(spec, engine=engine, model=model, machine=machine), "port": port}
     env = {name: value for name, value in inherited.items() if name not in _NOT_INHERITED}
     env["PATH"] = f"{engine.python.parent}:{inherited.get('PATH', '/usr/bin:/bin')}"
@@ -61,31 +64,3 @@ def replica_command(
         env["CUDA_VISIBLE_DEVICES"] = ",".join(replica_gpus(args, machine=machine, index=index))
     argv = (str(engine.python), "-m", SERVER, *render_args(args, version=engine.version))
     return ReplicaCommand(argv=argv, env=env, args=args)
-
-
-def replica_cores(spec: ServingSpec, *, machine: Machine, index: int) -> tuple[int, ...]:
-    """The cores that replica `index` computes on: its share of them, sharing with others once all are given away."""
-    total = len(machine.cores)
-    count = spec.local.cores or max(1, total // spec.scaling.max)
-    if count > total:
-        raise UsageError(
-            f"local.cores: {count} cores a replica, and there are {total}", fix=f"give at most {total}, or leave it out"
-        )
-    return tuple(machine.cores[(index * count + offset) % total] for offset in range(count))
-
-
-def gpus_per_replica(args: Mapping[str, FlagValue]) -> int:
-    """How many GPUs one replica takes."""
-    return int(args.get("tensor_parallel_size", 1)) * int(args.get("pipeline_parallel_size", 1))
-
-
-def replica_gpus(args: Mapping[str, FlagValue], *, machine: Machine, index: int) -> tuple[str, ...]:
-    """The GPUs of replica `index`: never one that another has, as vLLM takes nearly all of its memory."""
-    count = gpus_per_replica(args)
-    gpus = machine.gpus[index * count : (index + 1) * count]
-    if len(gpus) < count:
-        raise UsageError(
-            f"replica {index + 1} needs {count} GPU{'s' if count > 1 else ''}, and of {len(machine.gpus)} none is left",
-            fix=f"scaling.max can be at most {len(machine.gpus) // count} on this machine",
-        )
-    return gpus

@@ -3,14 +3,25 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from flyball.units import MIB
+
 UNLIMITED = 2**62  # cgroup v1 writes a number near this where there is no limit
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, x86, aarch64, as /proc/cpuinfo names them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One NVIDIA GPU."""
+
+    id: str
+    """As CUDA_VISIBLE_DEVICES takes it."""
+    name: str
+    memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +34,8 @@ class Machine:
     """Whether the CPU computes in bfloat16. Where it does not, float32 is about four times as fast."""
     memory_available_bytes: int
     """What new processes can take, within the limit of our control group."""
-    gpus: tuple[str, ...]
-    """Ids of the GPUs that we may use, as CUDA_VISIBLE_DEVICES takes them."""
+    gpus: tuple[Gpu, ...]
+    """Those that we may use."""
 
 
 def this_machine() -> Machine:
@@ -43,28 +54,28 @@ def has_bf16(cpuinfo: str) -> bool:
     return any(key.strip() in ("flags", "Features") and BF16_FLAGS & set(value.split()) for key, _, value in lines)
 
 
-def visible_gpus() -> tuple[str, ...]:
-    """The NVIDIA GPUs here; those of CUDA_VISIBLE_DEVICES where it is set."""
-    present = _listed_gpus()
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if not present or chosen is None:
-        return present
-    return tuple(part.strip() for part in chosen.split(",") if part.strip() not in ("", "-1"))
-
-
-def _listed_gpus() -> tuple[str, ...]:
+def visible_gpus() -> tuple[Gpu, ...]:
+    """The NVIDIA GPUs here, by the driver's own tool; those of CUDA_VISIBLE_DEVICES where it is set."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return tuple(sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")))
+        return ()
+    query = [program, "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        listing = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30, check=False).stdout
+        listing = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    return tuple(str(index) for index, _ in enumerate(_gpu_lines(listing.splitlines())))
+    return listed_gpus(listing, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def _gpu_lines(lines: Iterable[str]) -> Iterable[str]:
-    return (line for line in lines if line.startswith("GPU "))
+def listed_gpus(listing: str, chosen: str | None) -> tuple[Gpu, ...]:
+    """From nvidia-smi's lines `index, uuid, name, MiB` and the value of CUDA_VISIBLE_DEVICES (None: not set)."""
+    rows = [[cell.strip() for cell in line.split(",")] for line in listing.splitlines()]
+    wanted = None if chosen is None else {part.strip() for part in chosen.split(",")}
+    return tuple(
+        Gpu(id=row[0], name=row[2], memory_bytes=int(row[3]) * MIB)
+        for row in rows
+        if len(row) == 4 and row[3].isdigit() and (wanted is None or wanted & {row[0], row[1]})
+    )
 
 
 def _left_in_control_group() -> int:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from flyball.engine.finding import Engine
 from flyball.engine.model import ServedModel
+from flyball.engine.share import plain_number
 from flyball.spec import FlagValue
-from flyball.units import GIB, MIB, format_bytes
+from flyball.units import GIB, format_bytes
 
 PROCESSES_BYTES = int(2.3 * GIB)
 """API server, engine core and worker without weights and KV cache. Measured: vLLM 0.32.0 CPU build, SmolLM2-135M,
@@ -44,5 +45,5 @@ def replica_memory(args: Mapping[str, FlagValue], *, engine: Engine, model: Serv
     return ReplicaMemory(
         processes_bytes=PROCESSES_BYTES,
         weights_bytes=model.weights_bytes * (2 if widened else 1),
-        kv_cache_bytes=int(args.get("kv_cache_memory_bytes", 256 * MIB)),
+        kv_cache_bytes=plain_number(args, "kv_cache_memory_bytes", 0),
     )
