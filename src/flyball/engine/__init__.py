@@ -10,7 +10,7 @@ from flyball.engine.command import ReplicaCommand, replica_command
 from flyball.engine.diagnosis import StartFailure, diagnose
 from flyball.engine.finding import Engine, EngineStatus, engine_status, find_cuda_vllm, find_engine
 from flyball.engine.home import ENGINE_VERSION, SMALL_MODEL_ID, Home
-from flyball.engine.install import StepReport, install, remove
+from flyball.engine.install import StepReport, install, installed_bytes, remove
 from flyball.engine.machine import Gpu, Machine, this_machine
 from flyball.engine.memory import ReplicaMemory, replica_memory
 from flyball.engine.model import ServedModel, resolve_model
@@ -38,6 +38,7 @@ __all__ = [
     "find_cuda_vllm",
     "find_engine",
     "install",
+    "installed_bytes",
     "remove",
     "replica_args",
     "replica_command",

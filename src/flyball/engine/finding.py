@@ -46,15 +46,14 @@ class EngineStatus:
 
 def engine_status(home: Home) -> EngineStatus:
     """Whether there is an engine, and which."""
-    done = read_journal(home).done
+    done = read_journal(home, RECIPE).done
     missing = tuple(step.name for step in RECIPE if step.name not in done)
-    usable = not missing and home.python.exists() and (home.small_model / "config.json").exists()
-    installed: State = "ready" if usable else "incomplete" if home.engine.exists() else "absent"
+    installed: State = "ready" if not missing else "incomplete" if home.engine.exists() else "absent"
     built = Engine(
         python=home.python, version=ENGINE_VERSION, device="cpu", small_model=home.small_model, cache=home.cache
     )
     return EngineStatus(
-        installed=installed, missing=missing, engine=find_cuda_vllm(home) or (built if usable else None)
+        installed=installed, missing=missing, engine=find_cuda_vllm(home) or (None if missing else built)
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from flyball.engine.home import Home
@@ -41,11 +42,12 @@ Listener = Callable[[StepReport], None]
 async def install(home: Home, *, on_report: Listener, recipe: Sequence[Step] = RECIPE) -> None:
     """Do what is not done yet of `recipe`. Raises OutsideError; what is done by then need not be done again."""
     with _locked(home):
-        journal = read_journal(home)
+        journal = read_journal(home, recipe)
         if not journal.done:
             shutil.rmtree(home.engine, ignore_errors=True)
-        _require_space(home, [step for step in recipe if step.name not in journal.done])
-        if not journal.is_complete(recipe):
+        missing = [step for step in recipe if step.name not in journal.done]
+        if missing:
+            _require_space(home, missing)
             for site_packages in home.venv.glob("lib/python3*/site-packages"):
                 forget_broken_packages(site_packages)
         with Nursery() as nursery:
@@ -66,8 +68,18 @@ def remove(home: Home) -> None:
         return
     with _locked(home):
         home.journal.unlink(missing_ok=True)  # first: what is left by an interruption is not usable
-        for folder in (home.engine, home.small_model, home.cache):
+        for folder in _folders(home):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def installed_bytes(home: Home) -> int:
+    """What `remove` would free."""
+    files = (file for folder in _folders(home) for file in folder.rglob("*") if not file.is_symlink())
+    return sum(file.stat().st_blocks * 512 for file in files)
+
+
+def _folders(home: Home) -> tuple[Path, ...]:
+    return home.engine, home.small_model, home.cache
 
 
 async def _run_step(nursery: Nursery, home: Home, step: Step, on_report: Listener) -> float:
@@ -104,8 +116,6 @@ def _environment(home: Home) -> dict[str, str]:
 
 
 def _require_space(home: Home, steps: Sequence[Step]) -> None:
-    if not steps:
-        return
     needed = sum(step.size_bytes for step in steps) + SPARE_BYTES
     free = shutil.disk_usage(home.root).free
     if free < needed:

@@ -20,19 +20,19 @@ class Journal:
     venv: str
     done: tuple[str, ...] = ()
 
-    def is_complete(self, recipe: Iterable[Step]) -> bool:
-        return {step.name for step in recipe} <= set(self.done)
 
-
-def read_journal(home: Home) -> Journal:
-    """The journal in `home`, or an empty one."""
+def read_journal(home: Home, recipe: Iterable[Step]) -> Journal:
+    """The journal in `home`; an empty one if there is none that counts, or if a result of its steps is gone."""
     empty = Journal(engine=ENGINE_VERSION, recipe=RECIPE_REVISION, venv=str(home.venv))
     try:
         found = json.loads(home.journal.read_text(encoding="utf-8"))
-        journal = replace(empty, done=tuple(map(str, found.pop("done"))))
-        return journal if found == {key: value for key, value in asdict(empty).items() if key != "done"} else empty
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        journal = replace(empty, done=tuple(map(str, found["done"])))
+    except (OSError, ValueError, TypeError, KeyError):
         return empty
+    if {**found, "done": ()} != asdict(empty):
+        return empty
+    results = (step.result(home) for step in recipe if step.result and step.name in journal.done)
+    return journal if all(result.exists() for result in results) else empty
 
 
 def write_journal(home: Home, journal: Journal) -> None:

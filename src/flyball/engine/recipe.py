@@ -47,6 +47,8 @@ class Step:
     """How long it takes, to weigh progress."""
     size_bytes: int
     """What it adds to the disk."""
+    result: Callable[[Home], Path] | None = None
+    """What must be there for as long as the step counts as done."""
 
 
 def _pip(home: Home, *arguments: str | Path) -> Command:
@@ -128,12 +130,26 @@ def _project(requirement: str) -> str:
 
 
 RECIPE: tuple[Step, ...] = (
-    Step(name="environment", doing="make a virtual environment", attempts=_environment, seconds=6, size_bytes=20 * MIB),
-    Step(name="wheels", doing="download vLLM and the model", attempts=_wheels, seconds=6, size_bytes=230 * MIB),
-    Step(name="torch", doing="install PyTorch's CPU build", attempts=_torch, seconds=10, size_bytes=720 * MIB),
-    Step(name="requirements", doing="install the rest", attempts=_requirements, seconds=50, size_bytes=1600 * MIB),
+    Step(
+        name="environment",
+        doing="make a virtual environment",
+        attempts=_environment,
+        seconds=5,
+        size_bytes=20 * MIB,
+        result=lambda home: home.python,
+    ),
+    Step(name="wheels", doing="download vLLM and the model", attempts=_wheels, seconds=4, size_bytes=230 * MIB),
+    Step(name="torch", doing="install PyTorch's CPU build", attempts=_torch, seconds=7, size_bytes=720 * MIB),
+    Step(name="requirements", doing="install requirements", attempts=_requirements, seconds=45, size_bytes=1600 * MIB),
     Step(name="vllm", doing="install vLLM", attempts=_vllm, seconds=3, size_bytes=400 * MIB),
-    Step(name="compile", doing="compile Python files", attempts=_compile, seconds=22, size_bytes=500 * MIB),
-    Step(name="model", doing="convert the model", attempts=_model, seconds=20, size_bytes=260 * MIB),
-    Step(name="check", doing="load vLLM once", attempts=_check, seconds=10, size_bytes=0),
+    Step(name="compile", doing="compile Python files", attempts=_compile, seconds=30, size_bytes=500 * MIB),
+    Step(
+        name="model",
+        doing="convert the model",
+        attempts=_model,
+        seconds=22,
+        size_bytes=260 * MIB,
+        result=lambda home: home.small_model / "config.json",
+    ),
+    Step(name="check", doing="load vLLM once", attempts=_check, seconds=8, size_bytes=0),
 )
