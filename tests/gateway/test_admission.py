@@ -211,6 +211,28 @@ async def test_a_body_too_large_is_413(start_gateway: StartGateway) -> None:
         assert (await fetch(gateway.port, "/v1/x", method="POST", body=bytes(100_000))).status == 200
 
 
+async def test_full_memory_admits_nothing_more(start_gateway: StartGateway) -> None:
+    """While uploads fill the heap, others are told so; when they are gone, requests pass again."""
+    async with Server(answer_ok) as server:
+        gateway = await start_gateway(server, max_heap_bytes=48 << 20)
+        uploads = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(3)]
+        for _, upload in uploads:
+            upload.write(
+                b"POST /v1/x HTTP/1.1\r\nhost: gateway\r\ncontent-length: 20000000\r\n\r\n" + bytes(19_000_000)
+            )
+            await upload.drain()
+        async with asyncio.timeout(10):
+            while (response := await fetch(gateway.port, "/v1/x")).status == 200:
+                pass
+            assert response.status == 503
+            assert error_of(response)["message"] == "the gateway's memory is full of requests"
+
+            for _, upload in uploads:
+                upload.close()
+            while (await fetch(gateway.port, "/v1/x")).status != 200:
+                pass
+
+
 async def test_clients_cannot_steer_the_gateway(start_gateway: StartGateway) -> None:
     """Headers by which Envoy lets trusted callers change timeouts and retries have no effect, nor reach the replica."""
 

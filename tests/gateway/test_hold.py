@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,6 @@ from hypothesis import strategies as st
 from flyball.gateway import hold
 
 HOLD, GO_ON = 1, 0
-ENGINE = wasmtime.Engine()
-MODULE = wasmtime.Module(ENGINE, hold.MODULE)
 SOURCE = Path(hold.__file__).with_suffix(".wat")
 
 
@@ -37,8 +36,8 @@ def without_names(module: bytes) -> bytes:
 class Host:
     """What Envoy is to the module: response bodies to read, a status that it may set."""
 
-    def __init__(self) -> None:
-        store = wasmtime.Store(ENGINE)
+    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module) -> None:
+        store = wasmtime.Store(engine)
         self.body = b""
         self.status = 200
         i32 = wasmtime.ValType.i32()
@@ -47,7 +46,7 @@ class Host:
             wasmtime.Func(store, takes_five, self._get_buffer_bytes),
             wasmtime.Func(store, takes_five, self._replace_header),
         ]
-        instance = wasmtime.Instance(store, MODULE, imports)
+        instance = wasmtime.Instance(store, module, imports)
         self._store, self._exports = store, instance.exports(store)
 
     def headers(self, context: int, *, end_of_stream: bool) -> int:
@@ -87,6 +86,16 @@ class Host:
         return 0
 
 
+NewHost = Callable[[], Host]
+
+
+@pytest.fixture(scope="module")
+def new_host() -> NewHost:
+    engine = wasmtime.Engine()
+    module = wasmtime.Module(engine, hold.MODULE)
+    return lambda: Host(engine, module)
+
+
 def event(message: str, code: int) -> bytes:
     error = {"message": message, "type": "InternalServerError", "param": None, "code": code}
     return f"data: {json.dumps({'error': error})}\n\n".encode()
@@ -99,9 +108,9 @@ def test_the_shipped_bytes_are_the_source() -> None:
     assert compiled == hold.MODULE, f"MODULE should be {base64.b64encode(compiled).decode()}"
 
 
-def test_headers_wait_for_the_body() -> None:
+def test_headers_wait_for_the_body(new_host: NewHost) -> None:
     """They are held unless they end the stream, and every piece of the body lets all go on."""
-    host = Host()
+    host = new_host()
 
     assert host.headers(1, end_of_stream=False) == HOLD
     assert host.headers(2, end_of_stream=True) == GO_ON
@@ -110,9 +119,9 @@ def test_headers_wait_for_the_body() -> None:
     assert host.status == 200
 
 
-def test_an_empty_body_lets_go() -> None:
+def test_an_empty_body_lets_go(new_host: NewHost) -> None:
     """A body that turns out to have no byte ends the wait too."""
-    host = Host()
+    host = new_host()
     host.headers(1, end_of_stream=False)
 
     assert host.data(1, b"", end_of_stream=True) == GO_ON
@@ -120,9 +129,9 @@ def test_an_empty_body_lets_go() -> None:
 
 @settings(deadline=None)
 @given(message=st.text(max_size=100), code=st.integers(400, 599))
-def test_only_a_server_error_changes_the_status(message: str, code: int) -> None:
+def test_only_a_server_error_changes_the_status(message: str, code: int, new_host: NewHost) -> None:
     """Whatever its message says, the event's own code decides."""
-    host = Host()
+    host = new_host()
     host.headers(1, end_of_stream=False)
     host.data(1, event(message, code))
 
@@ -130,19 +139,19 @@ def test_only_a_server_error_changes_the_status(message: str, code: int) -> None
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=2000))
-def test_any_other_first_bytes_leave_the_status(body: bytes) -> None:
+@given(body=st.binary(max_size=2000))
+def test_any_other_first_bytes_leave_the_status(body: bytes, new_host: NewHost) -> None:
     """No input makes the module trap or take an answer for an error."""
-    host = Host()
+    host = new_host()
     host.headers(1, end_of_stream=False)
 
     assert host.data(1, body) == GO_ON
     assert host.status == 200
 
 
-def test_an_error_after_the_first_bytes_is_left_alone() -> None:
+def test_an_error_after_the_first_bytes_is_left_alone(new_host: NewHost) -> None:
     """By then the status has gone out."""
-    host = Host()
+    host = new_host()
     host.headers(1, end_of_stream=False)
     host.data(1, b"data: one\n\n")
     host.data(1, event("died", 500))
@@ -151,9 +160,9 @@ def test_an_error_after_the_first_bytes_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("other", [8, 1 + 8192])
-def test_streams_do_not_disturb_each_other(other: int) -> None:
+def test_streams_do_not_disturb_each_other(other: int, new_host: NewHost) -> None:
     """Streams are held and released separately, those that meet in a slot included."""
-    host = Host()
+    host = new_host()
     host.headers(1, end_of_stream=False)
     host.headers(other, end_of_stream=False)
 

@@ -27,25 +27,43 @@ def bootstrap(
             "allow_paths": ADMIN_PATHS,
             "ignore_global_conn_limit": True,
         },
-        "overload_manager": _connection_limit(settings.max_pending),
+        "overload_manager": _overload(max_pending=settings.max_pending, max_heap_bytes=settings.max_heap_bytes),
         "static_resources": {"listeners": listeners, "clusters": clusters},
     }
 
 
-def _connection_limit(max_pending: int) -> dict[str, object]:
-    # Idle clients keep connections too; twice as many as requests, so that one too many is told 503, not cut off.
-    limit = 2 * max_pending + 256
+def _overload(*, max_pending: int, max_heap_bytes: int) -> dict[str, object]:
+    """Limits of the whole process: connections of clients, and memory, of which request bodies are most.
+
+    Idle clients keep connections too, so there are twice as many as requests: one too many is told 503, not cut off.
+    Close to the heap's limit new requests are answered 503 until there is room; those that are being read go on.
+    """
+    monitors = "type.googleapis.com/envoy.extensions.resource_monitors"
+    heap = "envoy.resource_monitors.fixed_heap"
     return {
+        "refresh_interval": "0.1s",
         "resource_monitors": [
             {
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
                 "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.resource_monitors."
-                    "downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": limit,
+                    "@type": f"{monitors}.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": 2 * max_pending + 256,
                 },
-            }
-        ]
+            },
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": f"{monitors}.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": max_heap_bytes,
+                },
+            },
+        ],
+        "actions": [
+            {
+                "name": "envoy.overload_actions.stop_accepting_requests",
+                "triggers": [{"name": heap, "threshold": {"value": 0.9}}],
+            },
+        ],
     }
 
 
@@ -62,7 +80,12 @@ def _admin_cluster(address: dict[str, object]) -> dict[str, object]:
 
 def to_yaml(configuration: dict[str, object]) -> str:
     """The configuration as text, with what a reader would ask about first."""
-    return _HEADER + yaml.safe_dump(configuration, sort_keys=False, width=120)
+    return _HEADER + yaml.dump(configuration, Dumper=_WithoutAliases, sort_keys=False, width=120)
+
+
+class _WithoutAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 _HEADER = """\

@@ -6,7 +6,6 @@ SOON = {"retry-after": "1"}
 
 def local_replies(*, max_pending: int, max_body_bytes: int, api_key: str | None) -> dict[str, object]:
     """The connection manager's `local_reply_config`: the first mapper whose filter matches makes the answer."""
-    failed = "the replica failed before its answer began"
     key_check = [] if api_key is None else [_wrong_key(api_key)]
     return {
         "mappers": [
@@ -22,9 +21,14 @@ def local_replies(*, max_pending: int, max_body_bytes: int, api_key: str | None)
             ),
             # UH: no upstream that is healthy. LH: /health, in the health filter's words.
             _mapper(_flag("UH", "LH"), "no replica is ready", "ServiceUnavailableError", headers=SOON),
-            _mapper(_status(502), failed, "ServiceUnavailableError"),
-            _mapper(_status(503), failed, "ServiceUnavailableError"),
             _mapper(_status(504), "no byte within gateway.idle_timeout", "TimeoutError"),
+            _mapper(
+                {"and_filter": {"filters": [_status(502, "GE"), _flag()]}},  # with any flag, which tell of upstreams
+                "the replica failed before its answer began",
+                "ServiceUnavailableError",
+            ),
+            # The overload manager sets no flag.
+            _mapper(_status(503), "the gateway's memory is full of requests", "OverloadedError", headers=SOON),
             _mapper(_status(400, "GE"), ENVOYS_OWN_WORDS, "GatewayError"),
         ]
     }

@@ -10,6 +10,9 @@ from flyball.spec import GatewaySpec
 BODY_BYTES = 32 * 1024 * 1024
 """A 128k-token prompt is 0.5 MB; the rest is for images, which arrive base64-encoded within the JSON."""
 
+HEAP_BYTES = 1024 * 1024 * 1024
+"""1,024 requests with their bodies are far below; 32 clients that upload the largest bodies at once are not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEndpoints:
@@ -41,6 +44,7 @@ class GatewaySettings:
     max_pending: int = 1024
     retries: int = 2
     max_body_bytes: int = BODY_BYTES
+    max_heap_bytes: int = HEAP_BYTES
     api_key: str | None = None
 
     def __post_init__(self) -> None:
