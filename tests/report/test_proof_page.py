@@ -108,7 +108,7 @@ def test_the_verdict_counts_what_failed(proof: Proof) -> None:
     found = Page(proof_page(replace(proof, verdict=Verdict(criteria=tuple(criteria)))))
 
     assert "local: proof failed" in found.text
-    assert ": 6 of 8 criteria hold; 5 does not; 7 not reached" in found.text
+    assert ": 6 of 8 criteria hold; criterion 5 does not; criterion 7 was not reached" in found.text
     assert (found.text.count("✗ no"), found.text.count("not reached")) == (1, 2)
 
 
@@ -188,7 +188,7 @@ def test_nothing_that_was_measured_becomes_markup(proof: Proof) -> None:
     assert sum(hostile in text for text in found.text) >= 9
 
 
-def test_a_run_that_ended_at_once_has_a_page(proof: Proof) -> None:
+def test_a_run_that_ended_at_once_has_a_page() -> None:
     """Without a sample, a record, a phase or a criterion the page is still whole, and claims nothing."""
     nothing = Proof(
         spec=ServingSpec.model_validate({"model": {"id": "m"}}), verdict=Verdict(criteria=()), phases=(), loads=(),
@@ -198,6 +198,8 @@ def test_a_run_that_ended_at_once_has_a_page(proof: Proof) -> None:
 
     assert found.counts["figure"] == 4
     assert found.classes("point") == 0
+    assert ": the run ended before the first criterion" in found.text
+    assert "chat: proof failed" in found.text
     assert "No decision changed the number of replicas." in found.text
 
 

@@ -30,7 +30,7 @@ _OUTCOMES: dict[Outcome, tuple[Tone, Shape, str]] = {
     "ok": ("blue", "dot", "answered"),
     "cancelled": ("muted", "ring", "cancelled by the client"),
     "cut": ("orange", "triangle", "cut"),
-    "error": ("red", "cross", "error"),
+    "error": ("red", "cross", "unanswered"),
     "timeout": ("red", "square", "timeout"),
     "rejected": ("violet", "diamond", "rejected"),
 }

@@ -6,7 +6,7 @@ import yaml
 
 from flyball.local.timeline import FleetEvent
 from flyball.measurement import Summary
-from flyball.prove.verdict import Criterion, Proof
+from flyball.prove.verdict import Proof
 from flyball.report.axis import format_clock, format_number
 from flyball.report.drawing import figure
 from flyball.report.markup import Markup, join, tag
@@ -38,7 +38,7 @@ _DEFINITIONS = {
 
 def proof_page(proof: Proof) -> str:
     """The whole page as HTML."""
-    state = "passed" if proof.verdict.passed else "failed"
+    state = "passed" if _passed(proof) else "failed"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -63,20 +63,28 @@ def verdict_sentence(proof: Proof) -> str:
     """Passed or failed, in a few words with the count."""
     criteria = proof.verdict.criteria
     held = sum(criterion.passed is True for criterion in criteria)
-    failed = [f"{criterion.number}" for criterion in criteria if criterion.passed is False]
-    missed = [f"{criterion.number}" for criterion in criteria if criterion.passed is None]
-    if proof.verdict.passed:
+    if not criteria:
+        return "Failed: the run ended before the first criterion"
+    if _passed(proof):
         return f"Passed: all {held} criteria hold"
     parts = [f"{held} of {len(criteria)} criteria hold"]
-    parts += [f"{', '.join(failed)} {'does' if len(failed) == 1 else 'do'} not"] if failed else []
-    parts += [f"{', '.join(missed)} not reached"] if missed else []
+    for passed, words in ((False, ("does not", "do not")), (None, ("was not reached", "were not reached"))):
+        numbers = [str(criterion.number) for criterion in criteria if criterion.passed is passed]
+        if numbers:
+            one = len(numbers) == 1
+            parts.append(f"{'criterion' if one else 'criteria'} {', '.join(numbers)} {words[0] if one else words[1]}")
     return f"Failed: {'; '.join(parts)}"
+
+
+def _passed(proof: Proof) -> bool:
+    """A proof of nothing has not passed."""
+    return proof.verdict.passed and bool(proof.verdict.criteria)
 
 
 def _header(proof: Proof) -> Markup:
     started = proof.provenance.get("started", "")
     about = " · ".join(part for part in ("flyball prove", proof.spec.name, proof.spec.model.id, started) if part)
-    tone = "yes" if proof.verdict.passed else "no"
+    tone = "yes" if _passed(proof) else "no"
     word, _, rest = verdict_sentence(proof).partition(":")
     return tag(
         "header",
@@ -117,12 +125,7 @@ def _timed(text: str, numbers: Mapping[str, float | int | str | None], at: str, 
 
 
 def _verdict(proof: Proof) -> Markup:
-    criteria: Sequence[Criterion] = proof.verdict.criteria
-    if not criteria:
-        return tag(
-            "section", tag("h2", "Criteria"), tag("p", "The run ended before the first criterion.", class_="note")
-        )
-    return tag("section", tag("h2", "Criteria"), criteria_table(criteria))
+    return tag("section", tag("h2", "Criteria"), criteria_table(proof.verdict.criteria))
 
 
 def _course(proof: Proof) -> Markup:
@@ -134,7 +137,8 @@ def _course(proof: Proof) -> Markup:
         tag(
             "p",
             f"TTFT: one shape a request, at its intended arrival; without a first token, at the upper edge. The line: "
-            f"the p95 of the requests due in each {WINDOW_S:.0f} s, where they are at least {WINDOW_LEAST}.",
+            f"the p95 of the requests due in each {WINDOW_S:.0f} s, where they are at least {WINDOW_LEAST}; failed ones count "
+            "as infinitely late, which can take it to the upper edge too.",
             class_="note",
         ),
     )

@@ -14,7 +14,7 @@ from flyball.spec import SLO, LatencyMetric
 _LATENCIES = ("ttft", "tpot", "itl", "e2e")
 _PERCENTILES = (50, 95, 99)
 _OUTCOMES: dict[Outcome, str] = {
-    "ok": "answered", "cut": "cut", "error": "failed", "timeout": "timed out", "rejected": "rejected",
+    "ok": "answered", "cut": "cut", "error": "unanswered", "timeout": "timed out", "rejected": "rejected",
     "cancelled": "cancelled",
 }  # fmt: skip
 

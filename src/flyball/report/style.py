@@ -109,6 +109,10 @@ dd { margin: 0; max-width: 84ch; overflow-wrap: anywhere; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2 { break-after: avoid; }
+  .wide { overflow: visible; }
+  .loads, .loads thead th, .loads .note { font-size: 6.3pt; }
+  .loads th, .loads td { padding-right: .3rem; }
+  .loads .first, .loads .group { padding-left: .3rem; }
 }
 """
 """Everything else."""
