@@ -137,8 +137,8 @@ def _course(proof: Proof) -> Markup:
         tag(
             "p",
             f"TTFT: one shape a request, at its intended arrival; without a first token, at the upper edge. The line: "
-            f"the p95 of the requests due in each {WINDOW_S:.0f} s, where they are at least {WINDOW_LEAST}; failed ones "
-            "count as infinitely late, which can take it to the upper edge too.",
+            f"the p95 of the requests due in each {WINDOW_S:.0f} s, where they are at least {WINDOW_LEAST}; failed "
+            "ones count as infinitely late, which can take it to the upper edge too.",
             class_="note",
         ),
     )
