@@ -1,4 +1,4 @@
-"""What else would make room, when a model does not fit or hardly: each way with the pool that it leaves."""
+"""What else would make room when a model does not fit: each way with the pool that it leaves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,14 +9,17 @@ from flyball.perf.memory import NO_CORRECTION, MemoryBudget, MemoryCorrection, m
 from flyball.perf.memory_device import DeviceMemory
 from flyball.perf.memory_settings import MemorySettings
 
+_CONTEXT_STEP = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayOut:
-    """Flags to change, and the KV cache on each GPU if they are."""
+    """Flags to change, as `--engine` takes them, and the KV cache if they are."""
 
     flags: str
     kv_cache_tokens: int
     kv_cache_bytes: int
+    """Of each GPU."""
 
 
 def ways_out(
@@ -27,43 +30,38 @@ def ways_out(
     version: str,
     correction: MemoryCorrection = NO_CORRECTION,
 ) -> tuple[WayOut, ...]:
-    """More GPUs, fewer bits, a shorter context: the least of each kind that fits, none if it does not."""
+    """More GPUs, fewer bits, a shorter context: of each kind the least that fits, with a shorter context if it must."""
 
-    def budget_with(changed: MemorySettings) -> MemoryBudget | None:
+    def budget_of(changed: MemorySettings) -> MemoryBudget | None:
         try:
-            budget = memory_budget(
-                architecture, device=device, settings=changed, version=version, correction=correction
-            )
+            return memory_budget(architecture, device=device, settings=changed, version=version, correction=correction)
         except UsageError:  # a split that the model does not allow is no way out
             return None
-        return budget if budget.fits else None
 
-    found = []
-    for flags, changed in _changes(architecture, device, settings, version, correction):
-        budget = budget_with(changed)
-        if budget:
-            kv_cache = budget.kv_cache
-            found.append(WayOut(flags=flags, kv_cache_tokens=kv_cache.tokens, kv_cache_bytes=kv_cache.available_bytes))
-    tensor_parallel = [way for way in found if way.flags.startswith("tensor_parallel_size")]
-    return tuple(way for way in found if way not in tensor_parallel[1:])
+    found: dict[str, WayOut] = {}
+    for kind, flags, changed in _changes(architecture, settings):
+        budget = budget_of(changed)
+        if budget is None or kind in found:
+            continue
+        shorter = budget.kv_cache.longest_request // _CONTEXT_STEP * _CONTEXT_STEP
+        wants_more_gpus = kind == "tensor_parallel_size"
+        shown = flags
+        if not budget.fits and not wants_more_gpus and shorter >= _CONTEXT_STEP:
+            shown = f"{flags} max_model_len={shorter}".strip()
+            budget = budget_of(replace(changed, max_model_len=shorter))
+        if budget and budget.fits:
+            pool = budget.kv_cache
+            found[kind] = WayOut(flags=shown, kv_cache_tokens=pool.tokens, kv_cache_bytes=pool.available_bytes)
+    return tuple(found.values())
 
 
-def _changes(
-    architecture: ModelArchitecture,
-    device: DeviceMemory,
-    settings: MemorySettings,
-    version: str,
-    correction: MemoryCorrection,
-) -> Iterator[tuple[str, MemorySettings]]:
+def _changes(architecture: ModelArchitecture, settings: MemorySettings) -> Iterator[tuple[str, str, MemorySettings]]:
+    """(kind of way, its flags, the settings with them), the gentlest of a kind first."""
     for ranks in (2, 4, 8, 16):
         if ranks > settings.tensor_parallel_size:
-            yield f"tensor_parallel_size={ranks}", replace(settings, tensor_parallel_size=ranks)
+            flags = f"tensor_parallel_size={ranks}"
+            yield "tensor_parallel_size", flags, replace(settings, tensor_parallel_size=ranks)
     if architecture.quantization is None and settings.quantization is None:
         for method in ("fp8", "awq"):
-            yield f"quantization={method}", replace(settings, quantization=method)
-    budget = memory_budget(architecture, device=device, settings=settings, version=version, correction=correction)
-    shorter = budget.kv_cache.longest_request // 1024 * 1024
-    if 1024 <= shorter < settings.max_model_len:
-        yield f"max_model_len={shorter}", replace(settings, max_model_len=shorter)
-    if settings.kv_cache_dtype == "auto":
-        yield "kv_cache_dtype=fp8", replace(settings, kv_cache_dtype="fp8")
+            yield method, f"quantization={method}", replace(settings, quantization=method)
+    yield "max_model_len", "", settings

@@ -26,7 +26,7 @@ class WeightTensor:
     linear: bool = False
     """Whether quantisation applies."""
     mxfp4_padding: tuple[int, int] = (1, 1)
-    """Multiples that the MXFP4 kernels round rows and columns up to (vLLM `quantization/mxfp4.py`)."""
+    """Multiples that the MXFP4 kernels round rows and columns of the weights up to (vLLM `quantization/mxfp4.py`)."""
     parameter: bool = True
     """False for what the engine derives from parameters: tables, copies in another layout."""
 
@@ -39,12 +39,12 @@ class WeightTensor:
         """Of one copy, scales and zero points included."""
         if quantization is None or not self.linear or (quantization.experts_only and self.group != "experts"):
             return self.elements * element_bytes
+        groups = self.columns // quantization.group_size if quantization.group_size else 1
+        scales = self.batch * groups * -(-self.rows // quantization.block_rows)
+        zeros = scales * quantization.weight_bits // 8 if quantization.zero_points else 0
         rows, columns = self.rows, self.columns
         if quantization.method == "mxfp4":
             rows, columns = round_up(rows, self.mxfp4_padding[0]), round_up(columns, self.mxfp4_padding[1])
-        groups = -(-columns // quantization.group_size) if quantization.group_size else 1
-        scales = self.batch * groups * -(-rows // quantization.block_rows)
-        zeros = scales * quantization.weight_bits // 8 if quantization.zero_points else 0
         return self.batch * rows * columns * quantization.weight_bits // 8 + scales * quantization.scale_bytes + zeros
 
 
