@@ -20,6 +20,10 @@ _KEEPALIVE_S = 2.0
 _READ_BUFFER_BYTES = 2**20
 
 
+class NotOpenAIError(OutsideError):
+    """It answers, but not as an OpenAI-compatible server does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One answer to one question."""
@@ -154,5 +158,5 @@ def _refusal(url: URL, status: int, message: str) -> FlyballError:
     return OutsideError(f"{url}: the server answers {status}: {message}", fix="its log says more")
 
 
-def _not_openai(url: URL, why: str) -> OutsideError:
-    return OutsideError(f"{url}: {why}", fix="give the address of an OpenAI-compatible server, such as vLLM")
+def _not_openai(url: URL, why: str) -> NotOpenAIError:
+    return NotOpenAIError(f"{url}: {why}", fix="give the address of an OpenAI-compatible server, such as vLLM")

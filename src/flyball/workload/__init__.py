@@ -10,6 +10,7 @@ from flyball.workload.prompts import prompt_text
 from flyball.workload.recordings import Recordings, read_recordings
 from flyball.workload.requests import RequestSpec, Workload
 from flyball.workload.traces import Trace, parse_trace
+from flyball.workload.warm_up import warm_up
 
 __all__ = [
     "LengthHistogram",
@@ -23,4 +24,5 @@ __all__ = [
     "prompt_text",
     "read_recordings",
     "token_counts",
+    "warm_up",
 ]
