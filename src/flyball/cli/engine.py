@@ -40,13 +40,17 @@ def install_engine(*, force: Annotated[bool, Parameter(negative="")] = False) ->
     home, console = Home.of_user(), Console(stderr=True)
     found = find_cuda_vllm(home)
     if found is not None and not force:
-        console.print(f"vLLM {found.version} for the GPU is here ({found.python}); nothing to install", soft_wrap=True)
+        console.print(
+            f"vLLM {found.version} for the GPU is here ({found.python}); nothing to install",
+            soft_wrap=True,
+            highlight=False,
+        )
         return
     if force:
         remove(home)
     with showing(console) as show:
         asyncio.run(install(home, on_report=show))
-    console.print(f"vLLM {ENGINE_VERSION} is ready in {home.engine}", soft_wrap=True)
+    console.print(f"vLLM {ENGINE_VERSION} is ready in {home.engine}", soft_wrap=True, highlight=False)
 
 
 @app.command

@@ -41,6 +41,11 @@ class Home:
         return self.engine / "downloads"
 
     @property
+    def scratch(self) -> Path:
+        """Temporary files of the installation: on the disk whose free space was looked at."""
+        return self.engine / "tmp"
+
+    @property
     def log(self) -> Path:
         """What the steps of the installation wrote."""
         return self.engine / "install.log"

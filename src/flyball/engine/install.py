@@ -47,6 +47,7 @@ async def install(home: Home, *, on_report: Listener, recipe: Sequence[Step] = R
             shutil.rmtree(home.engine, ignore_errors=True)
         missing = [step for step in recipe if step.name not in journal.done]
         if missing:
+            shutil.rmtree(home.scratch, ignore_errors=True)  # what an interrupted pip left
             _require_space(home, missing)
             for site_packages in home.venv.glob("lib/python3*/site-packages"):
                 forget_broken_packages(site_packages)
@@ -59,7 +60,8 @@ async def install(home: Home, *, on_report: Listener, recipe: Sequence[Step] = R
                 journal = replace(journal, done=(*journal.done, step.name))
                 write_journal(home, journal)
                 on_report(StepReport(step=step, state="done", elapsed_s=elapsed_s))
-        shutil.rmtree(home.downloads, ignore_errors=True)
+        for folder in (home.downloads, home.scratch):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove(home: Home) -> None:
@@ -109,10 +111,9 @@ async def _ended(child: Child) -> bool:
 
 
 def _environment(home: Home) -> dict[str, str]:
-    scratch = home.engine / "tmp"  # on the disk whose space was checked
-    scratch.mkdir(parents=True, exist_ok=True)
+    home.scratch.mkdir(parents=True, exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
-    return {**inherited, "TMPDIR": str(scratch)}
+    return {**inherited, "TMPDIR": str(home.scratch)}
 
 
 def _require_space(home: Home, steps: Sequence[Step]) -> None:
