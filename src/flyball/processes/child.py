@@ -30,6 +30,7 @@ class Nursery:
             text=True,
         )
         self._children: list[Child] = []
+        self._groups: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -60,9 +61,19 @@ class Nursery:
             except OSError as error:
                 raise OutsideError(f"cannot start {argv[0]}: {error.strerror}", fix="check that it is there") from error
         self._tell(f"+{process.pid}")
+        self._groups.add(process.pid)
         child = Child(process, log=log, log_offset=offset)
         self._children.append(child)
         return child
+
+    def leftovers(self) -> list[str]:
+        """Processes that still run in a group that was started here, as `name (pid)`."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if os.getpgid(process.pid) in self._groups and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(f"{process.name()} ({process.pid})")
+        return found
 
     def _forget_the_gone(self) -> None:
         # A group's id may become another's once the group is empty, so it must not be killed later.
