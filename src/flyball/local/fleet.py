@@ -109,6 +109,14 @@ class Fleet:
             self._gateway_watch.cancel()
         await self.gateway.stop(grace_s=5.0)
 
+    async def abandon(self) -> None:
+        """Do nothing more; for when the processes are about to be killed."""
+        tasks = [member.task for member in self.members if member.task is not None]
+        tasks += [*self._departures, *([self._gateway_watch] if self._gateway_watch is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def sample(self) -> tuple[ReplicaSample, ...]:
         """Ask every ready or draining engine for its figures."""
         return tuple(await asyncio.gather(*(_sample(member) for member in self.members)))

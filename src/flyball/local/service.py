@@ -123,47 +123,47 @@ async def serving(
     policy = local_policy(spec, blueprint.max_num_seqs)
     api_key = read_api_key(spec)
     origin = time.perf_counter()
-    with Nursery() as nursery:
-        async with aiohttp.ClientSession() as session:
+    async with contextlib.aclosing(Nursery()) as nursery, aiohttp.ClientSession() as session:
 
-            def launch(name: str, slot: int) -> Replica:
-                command = blueprint.command(slot, free_port())
-                return Replica(
-                    name=name,
-                    port=int(command.args["port"]),
-                    argv=command.argv,
-                    env=command.env,
-                    log=folder / "logs" / f"{name}.log",
-                    drain_timeout_s=spec.local.drain_timeout,
-                    nursery=nursery,
-                    session=session,
-                )
-
-            gateway = Gateway(GatewaySettings.of(spec.gateway, api_key=api_key), folder / "gateway", nursery)
-            fleet = Fleet(
-                launch=launch,
-                gateway=gateway,
-                timeline=timeline,
-                origin=origin,
-                start_timeout_s=spec.local.start_timeout,
+        def launch(name: str, slot: int) -> Replica:
+            command = blueprint.command(slot, free_port())
+            return Replica(
+                name=name,
+                port=int(command.args["port"]),
+                argv=command.argv,
+                env=command.env,
+                log=folder / "logs" / f"{name}.log",
+                drain_timeout_s=spec.local.drain_timeout,
+                nursery=nursery,
+                session=session,
             )
+
+        fleet = Fleet(
+            launch=launch,
+            gateway=Gateway(GatewaySettings.of(spec.gateway, api_key=api_key), folder / "gateway", nursery),
+            timeline=timeline,
+            origin=origin,
+            start_timeout_s=spec.local.start_timeout,
+        )
+        task: asyncio.Task[None] | None = None
+        try:
             await fleet.start(spec.scaling.min)
             task = asyncio.create_task(control(fleet, policy, spec.scaling.signal, sample_period_s=sample_period_s))
-            try:
-                yield Service(
-                    spec=spec,
-                    fleet=fleet,
-                    policy=policy,
-                    blueprint=blueprint,
-                    nursery=nursery,
-                    control=task,
-                    api_key=api_key,
-                )
-            finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            yield Service(
+                spec=spec, fleet=fleet, policy=policy, blueprint=blueprint, nursery=nursery, control=task,
+                api_key=api_key,
+            )  # fmt: skip
+            await _end(task)
             await fleet.close()
+        finally:
+            if task is not None:
+                await _end(task)
+            await fleet.abandon()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def check_memory(spec: ServingSpec, replica_bytes: int, available_bytes: int) -> None:

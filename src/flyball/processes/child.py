@@ -81,6 +81,12 @@ class Nursery:
             self._children.remove(child)
             self._tell(f"-{child.pid}")
 
+    async def aclose(self) -> None:
+        """`close`, and wait until the killed ones are gone."""
+        children = list(self._children)
+        self.close()
+        await asyncio.gather(*(child.wait() for child in children))
+
     def close(self) -> None:
         """Kill what is left at once, then the watchdog."""
         self._forget_the_gone()

@@ -32,7 +32,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        return all(criterion.passed for criterion in self.criteria)
+        return bool(self.criteria) and all(criterion.passed for criterion in self.criteria)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
