@@ -201,3 +201,14 @@ async def test_interim_answers_do_not_confuse(start_gateway: StartGateway) -> No
         response = await fetch((await start_gateway(server)).port, "/v1/x")
 
         assert (response.status, response.body) == (200, b"good")
+
+
+async def test_http2_is_spoken_to_those_who_ask(start_gateway: StartGateway) -> None:
+    """A client that opens with HTTP/2's preface is answered with HTTP/2's settings."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", (await start_gateway()).port)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    async with asyncio.timeout(5):
+        frame = await reader.readexactly(9)
+    writer.close()
+
+    assert frame[3] == 4

@@ -123,6 +123,19 @@ async def test_a_killed_envoy_is_noticed(start_gateway: StartGateway) -> None:
     await gateway.stop(grace_s=5)
 
 
+async def test_a_gateway_that_ended_starts_again(start_gateway: StartGateway) -> None:
+    """On the same port and with the replicas that were listed."""
+    async with Server(answer_ok) as server:
+        gateway = await start_gateway(server, port=free_port())
+        url = gateway.url
+        gateway.child.kill()
+        await gateway.child.wait()
+        await gateway.start()
+
+        assert gateway.url == url
+        assert (await fetch(gateway.port, "/v1/x")).body == b"good"
+
+
 async def test_the_key_is_kept_from_others(start_gateway: StartGateway) -> None:
     """The configuration is readable by its owner alone, and neither the admin port nor a log shows the key."""
     async with Server(answer_ok) as server:

@@ -52,13 +52,14 @@ class Gateway:
         return self._child
 
     async def start(self) -> None:
-        """Start Envoy and wait until it serves; without replicas, until `set_endpoints`.
+        """Start Envoy and wait until it serves. Also starts it again after it ended, with the replicas listed last.
 
         Raises UsageError when the port is taken, OutsideError when Envoy is missing or does not start.
         """
         if self.settings.port:
             require_free(self.settings.port, key="gateway.port")
         envoy = find_envoy()
+        self._admin = None
         if self._version == 0:  # the file of an earlier run may lie here
             self.set_endpoints([])
         configuration = self._write_configuration()
