@@ -4,13 +4,13 @@ import re
 from decimal import Decimal
 
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 # Kubernetes' suffixes (apimachinery resource.Quantity): binary and decimal.
 _BYTES = {
     "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
 }  # fmt: skip
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T|)")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(Ki|Mi|Gi|Ti|k|M|G|T|)")
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
@@ -25,19 +25,18 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact spelling that `parse_duration` reads back, to the millisecond."""
-    milliseconds = round(seconds * 1000)
-    if milliseconds == 0:
-        return "0s"
-    whole, rest = divmod(milliseconds, 1000)
+    """A spelling that `parse_duration` reads back exactly, to the microsecond."""
+    microseconds = round(seconds * 1_000_000)
+    whole, rest = divmod(microseconds, 1_000_000)
     if rest:
-        return f"{milliseconds}ms"
+        milliseconds, fraction = divmod(microseconds, 1000)
+        return f"{milliseconds}.{fraction:03d}".rstrip("0").rstrip(".") + "ms" if fraction else f"{milliseconds}ms"
     pieces = []
     for unit, size in (("h", 3600), ("m", 60), ("s", 1)):
         count, whole = divmod(whole, size)
         if count:
             pieces.append(f"{count}{unit}")
-    return "".join(pieces)
+    return "".join(pieces) or "0s"
 
 
 def parse_bytes(text: str) -> int:

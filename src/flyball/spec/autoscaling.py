@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from flyball.spec.quantities import PositiveSeconds, Seconds, SpecModel
+from flyball.spec.quantities import PositiveSeconds, Seconds, SpecModel, at_most
 
 Signal = Literal["in_system", "waiting", "kv"]
 
@@ -14,13 +14,13 @@ class PolicySpec(SpecModel):
 
     type: Literal["Pods", "Percent"]
     value: PositiveInt
-    period: PositiveSeconds
+    period: Annotated[PositiveSeconds, at_most(1800)]
 
 
 class RulesSpec(SpecModel):
     """One direction of HPA v2's `behavior`. Absent fields take the API server's defaults."""
 
-    stabilization_window: Annotated[Seconds, Field(le=3600)] | None = None
+    stabilization_window: Annotated[Seconds, at_most(3600)] | None = None
     select_policy: Literal["Max", "Min", "Disabled"] | None = None
     policies: Annotated[tuple[PolicySpec, ...], Field(min_length=1)] | None = None
     tolerance: Annotated[float, Field(ge=0)] | None = None

@@ -8,10 +8,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from flyball.units import format_duration, parse_bytes, parse_duration
 
@@ -65,7 +69,35 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """Requests per second."""
 
 
+def at_most(seconds: float) -> AfterValidator:
+    """An upper bound of a duration, told in the user's units."""
+
+    def check(value: float) -> float:
+        if value > seconds:
+            raise ValueError(f"must be at most {format_duration(seconds)}")
+        return value
+
+    return AfterValidator(check)
+
+
 class SpecModel(BaseModel):
     """What every section of a user's file shares: unknown keys are refused, values do not change once read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_by_accident(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's yes, no, on and off are truth values, which Python would take for the numbers 1 and 0."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("a truth value has no place here (YAML takes yes, no, on and off for one: quote the word)")
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic puts defaults into the schema as Python holds them; a duration must stand there as it is written."""
+        document = handler(schema)
+        for field in handler.resolve_ref_schema(document).get("properties", {}).values():
+            if field.get("type") == "string" and isinstance(field.get("default"), float):
+                field["default"] = format_duration(field["default"])
+        return document

@@ -1,8 +1,9 @@
 """`ServingSpec`: the user's file. What is wanted (model, objective, traffic, limits), never how."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt, WithJsonSchema
 
 from flyball.spec.autoscaling import BehaviorSpec, RulesSpec, ScalingSpec
 from flyball.spec.objective import SLO, Percentiles
@@ -16,6 +17,41 @@ def _scalar(value: object) -> object:
     return value
 
 
+_FLAG_NAME = r"[a-z][a-z0-9_]*"
+_SERVICE_NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
+_NAMESPACE = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+
+def _flag_name(name: str) -> str:
+    if not re.fullmatch(_FLAG_NAME, name):
+        raise ValueError(f"spell a flag with underscores: {name.strip('-').replace('-', '_').lower()}")
+    return name
+
+
+def _service_name(name: str) -> str:
+    if not re.fullmatch(_SERVICE_NAME, name):
+        raise ValueError("must be at most 40 lower-case letters, digits and dashes, a letter first")
+    return name
+
+
+def _namespace(name: str) -> str:
+    if not re.fullmatch(_NAMESPACE, name):
+        raise ValueError("must be at most 63 lower-case letters, digits and dashes")
+    return name
+
+
+def _at_least_64_mi(count: int) -> int:
+    if count < 2**26:
+        raise ValueError("must be at least 64Mi")
+    return count
+
+
+def _pattern(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+
+
+FlagName = Annotated[str, AfterValidator(_flag_name), _pattern(_FLAG_NAME)]
+"""A vLLM flag, with underscores."""
 FlagValue = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
 """The value of one vLLM flag."""
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -55,7 +91,7 @@ class HardwareSpec(SpecModel):
 class KubernetesSpec(SpecModel):
     """Where it goes in a cluster."""
 
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = "llm"
+    namespace: Annotated[str, AfterValidator(_namespace), _pattern(_NAMESPACE)] = "llm"
 
 
 class GatewaySpec(SpecModel):
@@ -81,7 +117,7 @@ class LocalSpec(SpecModel):
         scale_up=RulesSpec(stabilization_window=0.0), scale_down=RulesSpec(stabilization_window=20.0)
     )
     """As `scaling.behavior`, for this machine."""
-    kv_cache: Annotated[Bytes, Field(ge=2**26)] = 2**28
+    kv_cache: Annotated[Bytes, AfterValidator(_at_least_64_mi)] = 2**28
     """KV cache of a replica on a CPU (vLLM's VLLM_CPU_KVCACHE_SPACE)."""
     cores: PositiveInt | None = None
     """Cores a replica is bound to; null: one each where there are fewer than two a replica."""
@@ -107,14 +143,14 @@ class ProveSpec(SpecModel):
 class ServingSpec(SpecModel):
     """One service: a model, its objective, its traffic and its limits."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")] = "chat"
+    name: Annotated[str, AfterValidator(_service_name), _pattern(_SERVICE_NAME)] = "chat"
     """Names every object; lower case, digits and dashes."""
     model: ModelSpec
     slo: SLO = SLO(ttft=Percentiles(p95=0.2), tpot=Percentiles(p95=0.05))
     workload: WorkloadShape = WorkloadShape()
     hardware: HardwareSpec = HardwareSpec()
     scaling: ScalingSpec = ScalingSpec()
-    engine: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], FlagValue] = Field(default={})
+    engine: dict[FlagName, FlagValue] = Field(default={})
     """vLLM's own flag names with underscores (max_num_seqs: 64); these override what is derived."""
     kubernetes: KubernetesSpec = KubernetesSpec()
     gateway: GatewaySpec = GatewaySpec()

@@ -83,9 +83,9 @@ class Arrivals(_Choice, json_schema_extra=_one_of("poisson", "gamma", "closed_lo
 class LogNormal(SpecModel):
     """Log-normal token counts, rounded, cut below at `min` and above at `max`."""
 
-    mu: float
-    """Mean of the natural logarithm: the median is exp(mu) tokens."""
-    sigma: Annotated[float, Field(ge=0)]
+    mu: Annotated[float, Field(le=16)]
+    """Mean of the natural logarithm: the median is exp(mu) tokens (at 16 more than any context holds)."""
+    sigma: Annotated[float, Field(ge=0, le=4)]
     """Standard deviation of the natural logarithm."""
     min: PositiveInt = 4
     max: PositiveInt | None = None
