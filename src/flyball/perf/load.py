@@ -1,0 +1,118 @@
+"""Serving a load in virtual time: requests in, first and last tokens out, through one frontend and one engine."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+
+from flyball.perf.frontend import Frontend
+from flyball.perf.replica import EngineReplica, Outcome
+from flyball.perf.scheduler import Sequence
+from flyball.perf.step_model import StepModel
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """`arrival_s` None: it is sent when a client of a closed loop is free."""
+
+    prompt_tokens: int
+    output_tokens: int
+    arrival_s: float | None = None
+
+
+@dataclass(slots=True)
+class ServedRequest:
+    """Seconds from the load's start, as the client sees them."""
+
+    request: LoadRequest
+    sent_s: float
+    first_token_s: float = 0.0
+    last_token_s: float = 0.0
+
+    @property
+    def ttft_s(self) -> float:
+        return self.first_token_s - self.sent_s
+
+    @property
+    def tpot_s(self) -> float | None:
+        """None for an answer of one token."""
+        more = self.request.output_tokens - 1
+        return (self.last_token_s - self.first_token_s) / more if more else None
+
+
+def serve(
+    model: StepModel, requests: Iterable[LoadRequest], *, kv_cache_tokens: int, concurrency: int | None = None
+) -> list[ServedRequest]:
+    """All of `requests` served to the end, in their order. `concurrency` clients send those without an arrival time."""
+    return _Run(model, requests, kv_cache_tokens, concurrency).to_end()
+
+
+class _Run:
+    def __init__(
+        self, model: StepModel, requests: Iterable[LoadRequest], kv_cache_tokens: int, concurrency: int | None
+    ) -> None:
+        self.engine = EngineReplica(model, kv_cache_tokens=kv_cache_tokens)
+        self.frontend: Frontend[ServedRequest] = Frontend(model.efficiency.request_s)
+        self.delivery_s = model.efficiency.delivery_s
+        self.token_s = model.efficiency.token_s
+        self.served: list[ServedRequest] = []
+        self.source: Iterator[LoadRequest] = iter(requests)
+        self.free_clients: list[float] = [i * model.efficiency.token_s for i in range(concurrency or 0)]
+        self.next_arrival: LoadRequest | None = None
+        self.in_engine: dict[int, ServedRequest] = {}
+        self._fetch()
+
+    def _fetch(self) -> None:
+        self.next_arrival = next(self.source, None)
+
+    @property
+    def next_sent_s(self) -> float:
+        request = self.next_arrival
+        if request is None:
+            return float("inf")
+        if request.arrival_s is not None:
+            return request.arrival_s
+        return self.free_clients[0] if self.free_clients else float("inf")
+
+    def to_end(self) -> list[ServedRequest]:
+        heapify(self.free_clients)
+        while True:
+            sent_s, entered_s = self.next_sent_s, self.frontend.next_s
+            outcome = self.engine.advance(min(sent_s, entered_s))
+            self.frontend.slow(self.engine.delivery_load, self.engine.stepped_s)
+            if outcome is not None:
+                self._record(outcome)
+            elif sent_s == entered_s == float("inf"):
+                return self.served
+            elif sent_s <= entered_s:
+                self._send(sent_s)
+            else:
+                self._enter(entered_s)
+
+    def _send(self, now_s: float) -> None:
+        request = self.next_arrival
+        assert request is not None
+        if request.arrival_s is None:
+            heappop(self.free_clients)
+        served = ServedRequest(request, now_s)
+        self.served.append(served)
+        self.frontend.submit(served, now_s)
+        self._fetch()
+
+    def _enter(self, now_s: float) -> None:
+        served = self.frontend.pop()
+        index = len(self.in_engine)
+        self.in_engine[index] = served
+        request = served.request
+        sequence = Sequence(index=index, prompt_tokens=request.prompt_tokens, output_tokens=request.output_tokens)
+        self.engine.submit(sequence, now_s)
+
+    def _record(self, outcome: Outcome) -> None:
+        at_s = outcome.at_s + self.delivery_s
+        for sequence in outcome.step.first_tokens:
+            self.in_engine[sequence.index].first_token_s = at_s
+        for sequence in outcome.step.finished:
+            at_s += self.token_s
+            served = self.in_engine[sequence.index]
+            served.last_token_s = at_s
+            if served.request.arrival_s is None:
+                heappush(self.free_clients, at_s)
