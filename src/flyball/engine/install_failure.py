@@ -26,7 +26,7 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("No matching distribution found", "Could not find a version"),
-        "a package is in none of the configured sources",
+        "none of the configured sources has a package that is needed",
         _SOURCES,
     ),
     (

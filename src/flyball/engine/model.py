@@ -41,13 +41,14 @@ def _local(folder: Path, *, is_small: bool = False) -> ServedModel:
         raise UsageError(f"model.id: there is no folder {folder}", fix="give a model folder or a Hugging Face id")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        stored_in = str(config.get("dtype") or config.get("torch_dtype") or "")
     except FileNotFoundError:
         raise UsageError(
             f"model.id: {folder} has no config.json", fix="name the folder that holds config.json and the weights"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise UsageError(
-            f"model.id: {folder / 'config.json'} cannot be read: {error}", fix="download the model again"
+            f"model.id: {folder / 'config.json'} is no model's configuration: {error}", fix="download the model again"
         ) from error
     files = [*folder.glob("*.safetensors")] or [*folder.glob("*.bin")]
     return ServedModel(
@@ -55,5 +56,5 @@ def _local(folder: Path, *, is_small: bool = False) -> ServedModel:
         is_local=True,
         is_small=is_small,
         weights_bytes=sum(file.stat().st_size for file in files),
-        stored_in=str(config.get("dtype") or config.get("torch_dtype") or ""),
+        stored_in=stored_in,
     )
