@@ -39,7 +39,7 @@ def memory(
     model: str,
     *,
     accelerator: str,
-    engine: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    engine: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, allow_repeating=True)] = None,
     quantization: str | None = None,
     vllm: Annotated[str | None, Parameter(name="--vllm")] = None,
     prompt_tokens: Annotated[int | None, _Tokens] = None,

@@ -33,7 +33,7 @@ _CONFIG = (
     ("tensor_parallel_size", r"tensor_parallel_size=(\d+)"),
     ("pipeline_parallel_size", r"pipeline_parallel_size=(\d+)"),
     ("dtype", r"dtype=torch\.(\w+)"),
-    ("quantization", r" quantization=(\w+)"),
+    ("quantization", r" quantization=([\w-]+)"),
     ("enforce_eager", r"enforce_eager=(True|False)"),
     ("kv_cache_dtype", r"kv_cache_dtype=(\w+)"),
 )

@@ -75,8 +75,6 @@ def corrected_engine(boot: BootLog) -> Mapping[str, Any]:
     engine = dict(boot.engine)
     if boot.requested_gib and boot.total_gib and "gpu_memory_utilization" not in engine:
         engine["gpu_memory_utilization"] = round(boot.requested_gib / boot.total_gib, 3)
-    if engine.get("quantization") not in (None, "fp8"):
-        engine.pop("quantization")  # the checkpoint's own, which its config.json says as well
     return engine
 
 
