@@ -35,10 +35,10 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    for version in range(1, 200):
-        write_endpoints(path, [("127.0.0.1", 9000)] * (500 * (version % 2)), version=version)
+    for version in range(1, 60):
+        write_endpoints(path, [("127.0.0.1", 9000)] * (100 * (version % 2)), version=version)
     done.set()
     reader.join()
 
-    assert lengths <= {0, 500}
+    assert lengths <= {0, 100}
     assert list(path.parent.iterdir()) == [path]

@@ -140,7 +140,7 @@ async def test_a_refused_connection_is_unseen_and_remembered(start_gateway: Star
 
         stats = await gateway.stats()
         assert statuses == [200] * 40
-        assert 2 <= stats.upstream_cx_connect_fail <= 4  # the second failure ejects; a request may be on its way
+        assert 2 <= stats.upstream_cx_connect_fail <= 10  # the second failure ejects; requests may be on their way
         assert (stats.membership_total, stats.membership_healthy) == (2, 1)
 
 
