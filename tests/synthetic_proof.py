@@ -328,7 +328,7 @@ def _criteria(fleet: Fleet, loads: Mapping[str, LoadRun], at: Mapping[PhaseName,
             initial=1,
             sync_period_s=SYNC_S,
         ),
-        judging.judge_regained(window, ready=ready, hold_s=30.0, expected=3),
+        judging.judge_regained(window, ready=ready, hold_s=30.0),
         judging.judge_scale_back(timeline, loads["streams"], (), stopped_s=stopped_s, minimum=1),
         judging.judge_kill(
             [*loads["burst"].records, *step_load.records], killed_s=killed_s, healed_s=stopped_s, retries=5, name="r2"

@@ -66,6 +66,6 @@ def test_local_behaviour_has_short_windows_and_the_api_servers_policies() -> Non
 
     assert policy.sync_period_s == 2
     assert policy.scale_up_window_s == 0
-    assert policy.scale_down_window_s == 20
+    assert policy.scale_down_window_s == 30
     assert policy.behavior is not None
     assert [str(rule) for rule in policy.behavior.scale_up.policies] == ["Pods 4 per 15 s", "Percent 100 per 15 s"]

@@ -173,7 +173,7 @@ def test_nothing_that_was_measured_becomes_markup(proof: Proof) -> None:
     spec = proof.spec.model_copy(update={"model": proof.spec.model.model_copy(update={"id": hostile})})
     loads = (replace(proof.loads[0], name=hostile, records=_requests(3, outcome="error", error=hostile)),)
     timeline = Timeline(events=[FleetEvent(t_s=1, kind="crashed", text=hostile, replica=hostile)])
-    criterion = Criterion(number=1, title=hostile, passed=False, finding=hostile, numbers={})
+    criterion = Criterion(number=1, passed=False, finding=hostile, numbers={})
     found = Page(
         proof_page(
             replace(
@@ -233,6 +233,6 @@ def test_a_page_stays_below_a_megabyte(proof: Proof, count: int) -> None:
 
 def test_half_a_surrogate_pair_can_be_written(proof: Proof) -> None:
     """A model may answer with text that is not valid Unicode; the page is."""
-    criterion = Criterion(number=1, title="t", passed=True, finding="\ud83d", numbers={"at": math.inf})
+    criterion = Criterion(number=1, passed=True, finding="\ud83d", numbers={"at": math.inf})
 
     proof_page(replace(proof, verdict=Verdict(criteria=(criterion,)))).encode("utf-8")

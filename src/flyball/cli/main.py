@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from flyball import __version__
+from flyball.cli.exit_code import INTERRUPTED
 from flyball.errors import FlyballError
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 app = App(
     name="flyball",

@@ -10,15 +10,15 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from flyball.cli.exit_code import INTERRUPTED
 from flyball.cli.run_folder import new_run_folder, provenance
 from flyball.cli.spec_file import read_spec
 from flyball.cli.up import with_port
 from flyball.engine import Home, find_engine
 from flyball.errors import OutsideError
-from flyball.local import Timeline
 from flyball.prove.proof import prove as run_proof
 from flyball.prove.run_folder import save, verdict_document
-from flyball.prove.verdict import Verdict
+from flyball.prove.verdict import Evidence, Verdict
 from flyball.report import proof_page
 
 
@@ -58,10 +58,15 @@ def prove(
         console.print(f"{time.perf_counter() - began:6.1f} s  {text}", soft_wrap=True, highlight=False, markup=False)
 
     about = provenance(seed, vllm=engine.version, device=engine.device)
+    evidence = Evidence()
+    interrupted = False
     try:
-        proof = asyncio.run(
-            run_proof(serving, engine, folder=folder, seed=seed, provenance=about, say=say, timeline=Timeline())
-        )
+        asyncio.run(run_proof(serving, engine, folder=folder, seed=seed, say=say, evidence=evidence))
+    except KeyboardInterrupt:
+        interrupted = True
+        say("interrupted: stopped everything, keeping what there is")
+    proof = evidence.proof(serving, about)
+    try:
         save(proof, folder)
         page = folder / "report.html"
         page.write_text(proof_page(proof), encoding="utf-8")
@@ -72,7 +77,7 @@ def prove(
     else:
         Console().print(_table(proof.verdict))
         print(f"{'passed' if proof.verdict.passed else 'FAILED'}; report: {page}")
-    return 0 if proof.verdict.passed else 1
+    return INTERRUPTED if interrupted else 0 if proof.verdict.passed else 1
 
 
 def _table(verdict: Verdict) -> Table:

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.live import Live
 
+from flyball.cli.exit_code import INTERRUPTED
 from flyball.cli.spec_file import read_spec
 from flyball.engine import Home, find_engine
 from flyball.errors import OutsideError, UsageError
@@ -55,7 +56,7 @@ def up(
     with shown:
         drained = asyncio.run(run_up(serving, engine, folder=folder, timeline=timeline, tick=shown.tick))
     console.print("drained and stopped" if drained else "stopped at once")
-    return 0 if drained else 130
+    return 0 if drained else INTERRUPTED
 
 
 def with_port(spec: ServingSpec, port: int | None) -> ServingSpec:

@@ -17,7 +17,6 @@ def judge_answer(question: str, answer: str, expected: str, tokens: int, seconds
     shown = " ".join(answer.split())
     return Criterion(
         number=1,
-        title="A real answer to a real question",
         passed=expected.lower() in answer.lower() and tokens > 0,
         finding=f"“{question}” got “{shown[:120]}” ({tokens} tokens in {seconds:.1f} s)",
         numbers={"tokens": tokens, "seconds": seconds},
@@ -30,7 +29,6 @@ def judge_baseline(load: LoadRun, slo: SLO, replicas: int) -> Criterion:
     failed = sum(record.failed for record in load.records)
     return Criterion(
         number=2,
-        title=f"Baseline load within the objective on {_replicas(replicas)}",
         passed=failed == 0 and all(result.holds for result in results),
         finding=f"{load.rate:g} requests/s, {len(load.records)} requests, {failed} failed: {_objectives(results)}",
         numbers={"rate": load.rate, "requests": len(load.records), "failed": failed, **_measured(results)},
@@ -48,7 +46,6 @@ def judge_step(
     rate = load.rate or 0.0
     return Criterion(
         number=3,
-        title="A step that one replica cannot hold",
         passed=rate > capacity and peak > max_num_seqs,
         finding=(
             f"{rate:.2f} requests/s against a measured {capacity:.2f}; until help was ready up to {peak:.0f} requests "
@@ -80,7 +77,6 @@ def judge_scale_out(
     in_time = None not in (crossed, decided) and (decided or 0) - (crossed or 0) <= SYNCS_TO_DECIDE * sync_period_s
     return Criterion(
         number=4,
-        title=f"The fleet goes from {initial} to {expected} with nobody touching it",
         passed=in_time and desired is not None and ready is not None,
         finding=(
             f"after the step: signal crossed {_after(crossed, start_s)}, scale-out decided {_after(decided, start_s)}, "
@@ -114,20 +110,14 @@ def holding_window(
     return None
 
 
-def judge_regained(
-    window: tuple[float, Sequence[ObjectiveResult]] | None, *, ready: float | None, hold_s: float, expected: int
-) -> Criterion:
+def judge_regained(window: tuple[float, Sequence[ObjectiveResult]] | None, *, ready: float, hold_s: float) -> Criterion:
     """The objective holds again once N replicas are ready."""
-    title = f"The objective holds again with {expected} replicas"
-    if ready is None:
-        return Criterion(number=5, title=title, passed=None, finding="not reached", numbers={})
     if window is None:
         finding = f"no stretch of {hold_s:.0f} s met the objective"
-        return Criterion(number=5, title=title, passed=False, finding=finding, numbers={"ready_s": ready})
+        return Criterion(number=5, passed=False, finding=finding, numbers={"ready_s": ready})
     start, results = window
     return Criterion(
         number=5,
-        title=title,
         passed=True,
         finding=f"from {start - ready:.0f} s after they were ready, for {hold_s:.0f} s: {_objectives(results)}",
         numbers={"regained_after_s": start - ready, "hold_s": hold_s, **_measured(results)},
@@ -152,7 +142,6 @@ def judge_scale_back(
     broken = [record for record in records if record.failed]
     return Criterion(
         number=6,
-        title=f"Back to {minimum} without breaking a stream",
         passed=back is not None and not broken and on_drained > 0,
         finding=(
             f"back to {_replicas(minimum)} {_after(back, stopped_s)} after the load ended; {len(drains)} drained with "
@@ -180,7 +169,6 @@ def judge_kill(
     later = [record for record in records if record.intended_s > killed_s and record.failed]
     return Criterion(
         number=7,
-        title="A replica killed under load",
         passed=not lost and not hung and not later and retries > 0 and healed_s is not None,
         finding=(
             f"{name} got SIGKILL: of {len(unanswered)} requests without a first byte {len(lost)} failed, {retries} "
@@ -204,7 +192,6 @@ def judge_nothing_left(leftovers: Sequence[str], seconds: float) -> Criterion:
     """No process of the fleet outlives it."""
     return Criterion(
         number=8,
-        title="Nothing left running",
         passed=not leftovers,
         finding=f"stopped in {seconds:.0f} s; {len(leftovers)} processes left {', '.join(leftovers)}".rstrip(),
         numbers={"left": len(leftovers), "seconds": seconds},

@@ -1,8 +1,8 @@
 """The sequence of a proof on a local fleet. It drives and waits; `judging` decides what the records prove."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flyball.bench import LoadSettings, ask
@@ -11,7 +11,7 @@ from flyball.errors import OutsideError, UsageError
 from flyball.local import Service, Timeline, serving
 from flyball.prove import judging
 from flyball.prove.loads import LoadGenerator, RunningLoad
-from flyball.prove.verdict import Criterion, LoadRun, Phase, PhaseName, Proof, Verdict
+from flyball.prove.verdict import Criterion, Evidence, LoadRun, Phase, PhaseName
 from flyball.spec import Arrivals, Lengths, ServingSpec
 
 QUESTION, EXPECTED = "What is the capital of France?", "Paris"
@@ -26,16 +26,13 @@ KILL_WAIT_S = 10.0  # how long to wait for a replica with requests that have no 
 
 @dataclass(slots=True)
 class _Run:
-    """What a proof has gathered so far."""
+    """A proof under way."""
 
     spec: ServingSpec
     service: Service
     generator: LoadGenerator
     say: Callable[[str], None]
-    criteria: list[Criterion] = field(default_factory=list)
-    loads: list[LoadRun] = field(default_factory=list)
-    phases: list[Phase] = field(default_factory=list)
-    phase_start_s: float = 0.0
+    evidence: Evidence
 
     @property
     def now_s(self) -> float:
@@ -43,7 +40,7 @@ class _Run:
 
     @property
     def timeline(self) -> Timeline:
-        return self.service.fleet.timeline
+        return self.evidence.timeline
 
     @property
     def expected(self) -> int:
@@ -51,16 +48,16 @@ class _Run:
 
     def begin(self, name: PhaseName, what: str) -> None:
         self.end_phase()
-        self.phases.append(Phase(name=name, start_s=self.now_s, end_s=self.now_s))
+        self.evidence.phases.append(Phase(name=name, start_s=self.now_s, end_s=self.now_s))
         self.say(f"{name}: {what}")
 
     def end_phase(self) -> None:
-        if self.phases:
-            last = self.phases[-1]
-            self.phases[-1] = Phase(name=last.name, start_s=last.start_s, end_s=self.now_s)
+        phases = self.evidence.phases
+        if phases:
+            phases[-1] = replace(phases[-1], end_s=self.now_s)
 
     def judge(self, criterion: Criterion) -> None:
-        self.criteria.append(criterion)
+        self.evidence.criteria.append(criterion)
         word = {True: "yes", False: "NO", None: "not reached"}[criterion.passed]
         self.say(f"  ({criterion.number}) {criterion.title}: {word}. {criterion.finding}")
 
@@ -80,7 +77,7 @@ class _Run:
 
     async def keep(self, load: RunningLoad) -> LoadRun:
         finished = await load.finish(self.now_s)
-        self.loads.append(finished)
+        self.evidence.loads.append(finished)
         return finished
 
 
@@ -90,11 +87,10 @@ async def prove(
     *,
     folder: Path,
     seed: int,
-    provenance: Mapping[str, str],
     say: Callable[[str], None],
-    timeline: Timeline,
-) -> Proof:
-    """Run the acceptance test. `say` gets progress, a line at a time; `timeline` fills as it goes.
+    evidence: Evidence,
+) -> None:
+    """Run the acceptance test. `say` gets progress, a line at a time; `evidence` fills as it goes.
 
     Raises UsageError for a spec that cannot be proven, OutsideError if the fleet does not start.
     """
@@ -106,9 +102,12 @@ async def prove(
             fix="raise scaling.max, or set prove.replicas",
         )
     say(f"start: {spec.scaling.min} replica(s) of {spec.model.id} behind the gateway")
-    async with serving(spec, engine, folder=folder, timeline=timeline, sample_period_s=SAMPLE_PERIOD_S) as service:
-        run = _Run(spec=spec, service=service, generator=_generator(spec, service, seed), say=say)
-        run.phases.append(Phase(name="start", start_s=0.0, end_s=run.now_s))
+    async with serving(
+        spec, engine, folder=folder, timeline=evidence.timeline, sample_period_s=SAMPLE_PERIOD_S
+    ) as service:
+        run = _Run(spec=spec, service=service, generator=_generator(spec, service, seed), say=say, evidence=evidence)
+        evidence.signal_target = service.signal_target
+        evidence.phases.append(Phase(name="start", start_s=0.0, end_s=run.now_s))
         await _answer(run)
         await _baseline(run)
         capacity = await _capacity(run)
@@ -120,15 +119,6 @@ async def prove(
     run.end_phase()
     leftovers = service.nursery.leftovers()
     run.judge(judging.judge_nothing_left(leftovers, service.fleet.now_s - stopping_s))
-    return Proof(
-        spec=spec,
-        verdict=Verdict(criteria=tuple(sorted(run.criteria, key=lambda criterion: criterion.number))),
-        phases=tuple(run.phases),
-        loads=tuple(run.loads),
-        timeline=timeline,
-        signal_target=service.signal_target,
-        provenance=provenance,
-    )
 
 
 def _generator(spec: ServingSpec, service: Service, seed: int) -> LoadGenerator:
@@ -217,7 +207,7 @@ async def _step_and_hold(run: _Run, capacity: float) -> RunningLoad:
 
     if ready is not None:
         await run.until(holds, every_s=1.0)
-    run.judge(judging.judge_regained(found, ready=ready, hold_s=spec.prove.hold, expected=expected))
+        run.judge(judging.judge_regained(found, ready=ready, hold_s=spec.prove.hold))
     return step
 
 
@@ -226,9 +216,6 @@ async def _kill(run: _Run, step: RunningLoad) -> None:
     fleet = run.service.fleet
     if len([member for member in fleet.members if member.state == "ready"]) < 2:
         run.begin("kill", "needs two ready replicas, skipped")
-        run.criteria.append(
-            Criterion(number=7, title="A replica killed under load", passed=None, finding="not reached", numbers={})
-        )
         return
     slots = run.service.blueprint.max_num_seqs * run.expected
     run.begin("kill", f"a burst of {slots + run.expected} requests on top, then SIGKILL to a replica")

@@ -14,7 +14,7 @@ def verdict_document(proof: Proof) -> dict[str, Any]:
     """The verdict as JSON: what `-o json` prints."""
     return {
         "passed": proof.verdict.passed,
-        "criteria": [asdict(criterion) for criterion in proof.verdict.criteria],
+        "criteria": [{"title": criterion.title, **asdict(criterion)} for criterion in proof.verdict.criteria],
         "phases": [asdict(phase) for phase in proof.phases],
         "provenance": dict(proof.provenance),
     }

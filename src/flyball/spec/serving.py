@@ -114,7 +114,7 @@ class LocalSpec(SpecModel):
     sync_period: PositiveSeconds = 5.0
     """How often the HPA law decides (15 s on Kubernetes)."""
     behavior: BehaviorSpec = BehaviorSpec(
-        scale_up=RulesSpec(stabilization_window=0.0), scale_down=RulesSpec(stabilization_window=20.0)
+        scale_up=RulesSpec(stabilization_window=0.0), scale_down=RulesSpec(stabilization_window=30.0)
     )
     """As `scaling.behavior`, for this machine."""
     kv_cache: Annotated[Bytes, AfterValidator(_at_least_64_mi)] = 2**28

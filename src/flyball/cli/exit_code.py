@@ -1,0 +1,3 @@
+"""The exit code that is not an error's."""
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
