@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,25 +11,12 @@ import yaml
 from cyclopts import Parameter, validators
 
 from flyball.catalog import DEFAULT_RELEASE, RELEASES, load_catalog, release
+from flyball.cli.memory_start import Start, read_start
 from flyball.cli.memory_table import memory_row, print_budget
 from flyball.cli.model_source import load_architecture
 from flyball.cli.spec_file import read_text
 from flyball.errors import UsageError
-from flyball.perf import (
-    NO_CORRECTION,
-    BootComparison,
-    DeviceMemory,
-    MemoryCorrection,
-    ModelArchitecture,
-    builtin_architecture,
-    compare_boot,
-    corrected_engine,
-    device_memory,
-    memory_budget,
-    memory_settings,
-    parse_boot_log,
-    ways_out,
-)
+from flyball.perf import DeviceMemory, ModelArchitecture, device_memory, memory_budget, memory_settings, ways_out
 from flyball.spec import parse_yaml
 
 _Tokens = Parameter(validator=validators.Number(gt=0))
@@ -83,30 +70,48 @@ def memory(
     device = device_memory(chips.accelerator(accelerator))
     architecture = load_architecture(model, revision)
     flags = {**parse_flags(engine or ()), **({"quantization": quantization} if quantization else {})}
-    start = _read_start(boot_log, architecture, device, vllm) if boot_log else _Start(version=vllm or DEFAULT_RELEASE)
+    start = read_start(boot_log, architecture, device, vllm) if boot_log else Start(version=vllm or DEFAULT_RELEASE)
+    expected = (prompt_tokens or 0) + (output_tokens or 0)
+    row = _row(architecture, device, start, flags=flags, expected_tokens=expected)
+    if output == "json":
+        print(json.dumps(row, indent=2))
+    else:
+        print_budget(row, sys.stdout)
+    return 0 if row["fits"] else 1
+
+
+def _row(
+    architecture: ModelArchitecture,
+    device: DeviceMemory,
+    start: Start,
+    *,
+    flags: dict[str, Any],
+    expected_tokens: int,
+) -> dict[str, Any]:
+    """The budget with the flags of the start, those of the command line over them."""
     if start.version in RELEASES:
         release(start.version).check_args(flags)
     settings = memory_settings(
         {**start.engine, **flags}, architecture=architecture, device=device, version=start.version
     )
-    case: dict[str, Any] = {"device": device, "settings": settings, "version": start.version}
     correction = start.correction
     if flags.keys() & {"tensor_parallel_size", "pipeline_parallel_size", "quantization", "dtype"}:
-        correction = replace(correction, weights_bytes=0)
-    budget = memory_budget(architecture, **case, correction=correction)
-    ways = () if budget.fits else ways_out(architecture, **case, correction=correction)
-    expected = (prompt_tokens or 0) + (output_tokens or 0)
-    row = memory_row(budget, architecture=architecture, ways=ways, flags=flags, expected_tokens=expected)
+        correction = replace(correction, weights_bytes=0)  # other tensors than those that the start loaded
+    case: dict[str, Any] = {
+        "device": device,
+        "settings": settings,
+        "version": start.version,
+        "correction": correction,
+    }
+    budget = memory_budget(architecture, **case)
+    ways = () if budget.fits else ways_out(architecture, **case)
+    row = memory_row(budget, architecture=architecture, ways=ways, flags=flags, expected_tokens=expected_tokens)
     if start.comparison is not None:
         row["boot_log"] = {
             "kv_cache_tokens": start.comparison.measured_kv_cache_tokens,
             "error_before_correction": start.comparison.error,
         }
-    if output == "json":
-        print(json.dumps(row, indent=2))
-    else:
-        print_budget(row, sys.stdout)
-    return 0 if budget.fits else 1
+    return row
 
 
 def parse_flags(tokens: Sequence[str]) -> dict[str, Any]:
@@ -119,26 +124,3 @@ def parse_flags(tokens: Sequence[str]) -> dict[str, Any]:
             raise UsageError(what, fix="write NAME=VALUE, for example --engine max_num_seqs=256")
         flags[name.lstrip("-").replace("-", "_")] = yaml.safe_load(value)
     return flags
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Start:
-    """What is known before the flags of the command line: a version, and of a recorded start its flags and errors."""
-
-    version: str
-    engine: Mapping[str, Any] = field(default_factory=dict)
-    correction: MemoryCorrection = NO_CORRECTION
-    comparison: BootComparison | None = None
-
-
-def _read_start(path: Path, architecture: ModelArchitecture, device: DeviceMemory, version: str | None) -> _Start:
-    boot = parse_boot_log(read_text(path), source=str(path))
-    booted = builtin_architecture(boot.model or "") or architecture
-    version = version or boot.version or DEFAULT_RELEASE
-    comparison = compare_boot(boot, booted, device=device, version=boot.version or version)
-    if replace(booted, name="") == replace(architecture, name=""):
-        engine = corrected_engine(boot)
-        return _Start(version=version, engine=engine, correction=comparison.correction, comparison=comparison)
-    # Another model on the same chip: what holds is the memory that the chip has and what CUDA takes of it.
-    correction = replace(comparison.correction, weights_bytes=0, activation_factor=1.0)
-    return _Start(version=version, correction=correction, comparison=comparison)
