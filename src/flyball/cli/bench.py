@@ -18,25 +18,20 @@ from flyball.bench.saving import save
 from flyball.bench.table import print_result
 from flyball.cli.run_folder import new_run_folder, provenance
 from flyball.cli.spec_file import read_spec
-from flyball.cli.workload_file import read_workload
+from flyball.cli.workload_file import WorkloadOptions, read_workload
 from flyball.errors import UsageError
 from flyball.spec import ServingSpec
 
 _INTERRUPTED = 130
-_Positive = Parameter(validator=validators.Number(gt=0, lte=1_000_000))
+_DEFAULT_LOAD = WorkloadOptions()
 
 
 def bench(
     url: str,
     *,
     spec: Path | None = None,
-    workload: Path | None = None,
-    rate: Annotated[float | None, _Positive] = None,
-    concurrency: Annotated[int | None, _Positive] = None,
-    duration: str | None = None,
-    requests: Annotated[int | None, _Positive] = None,
+    load: WorkloadOptions = _DEFAULT_LOAD,
     warmup: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 4,
-    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     model: str | None = None,
     api_key_env: str | None = None,
     respect_eos: Annotated[bool, Parameter(negative="")] = False,
@@ -53,20 +48,10 @@ def bench(
         The server, like http://localhost:8000.
     spec
         A spec: its workload, its objective, its model's name, its gateway's key.
-    workload
-        A file with a workload section, in place of the spec's.
-    rate
-        Poisson arrivals at this many requests per second, in place of the files' arrivals.
-    concurrency
-        A closed loop of this many clients, in place of the files' arrivals.
-    duration
-        How long requests are sent, like 2m; 30s unless --requests or the arrivals end it.
-    requests
-        At most this many requests.
+    load
+        What to send.
     warmup
         Requests before the measurement, in none of its numbers.
-    seed
-        Of arrivals, lengths and prompts.
     model
         The name to ask for; the server's only model by default.
     api_key_env
@@ -80,18 +65,10 @@ def bench(
 
     """
     serving = None if spec is None else read_spec(spec)
-    traffic = read_workload(
-        workload,
-        spec=None if spec is None or serving is None else (spec, serving),
-        rate=rate,
-        concurrency=concurrency,
-        duration=duration,
-        requests=requests,
-        seed=seed,
-    )
+    named = None if spec is None or serving is None else (spec, serving)
     benchmark = Benchmark(
         url=str(base_url(url)),
-        workload=traffic,
+        workload=read_workload(load, spec=named),
         slo=None if serving is None else serving.slo,
         warm_up_requests=warmup,
         settings=LoadSettings(api_key=_api_key(api_key_env, serving), ignore_eos=not respect_eos, grace_s=0.0),

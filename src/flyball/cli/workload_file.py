@@ -1,6 +1,10 @@
 """Reads the workload that a command is to send: from a spec, from a file of its own, with the files that these name."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, validators
 
 from flyball.cli.spec_file import read_text
 from flyball.errors import UsageError
@@ -11,34 +15,46 @@ from flyball.workload import Workload, read_recordings
 _DEFAULT_DURATION_S = 30.0
 
 
-def read_workload(
-    file: Path | None,
-    *,
-    spec: tuple[Path, ServingSpec] | None,
-    rate: float | None,
-    concurrency: int | None,
-    duration: str | None,
-    requests: int | None,
-    seed: int,
-) -> Workload:
-    """The workload in `file`, or else of the spec, or else the default one.
+_Positive = Parameter(validator=validators.Number(gt=0, lte=1_000_000))
 
-    `rate` (Poisson) or `concurrency` (a closed loop) take the place of its arrivals.
-    It lasts 30 s where neither `duration` nor `requests` nor its arrivals end it. Raises UsageError.
-    """
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadOptions:
+    """What to send, as options of a command."""
+
+    workload: Path | None = None
+    """A file with a workload section, in place of the spec's."""
+    rate: Annotated[float | None, _Positive] = None
+    """Poisson arrivals at this many requests per second, in place of the files' arrivals."""
+    concurrency: Annotated[int | None, _Positive] = None
+    """A closed loop of this many clients, in place of the files' arrivals."""
+    duration: str | None = None
+    """How long requests are sent, like 2m; 30s unless --requests or the arrivals end it."""
+    requests: Annotated[int | None, _Positive] = None
+    """At most this many requests."""
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0
+    """Of arrivals, lengths and prompts."""
+
+
+def read_workload(options: WorkloadOptions, *, spec: tuple[Path, ServingSpec] | None) -> Workload:
+    """The workload in the options' file, or else of the spec, or else the default one. Raises UsageError."""
     shape, folder = WorkloadShape(), Path()
     if spec is not None:
         shape, folder = spec[1].workload, spec[0].parent
-    if file is not None:
-        shape, folder = parse_model(WorkloadShape, read_text(file), source=str(file)), file.parent
-    arrivals = _arrivals(rate, concurrency)
+    if options.workload is not None:
+        text = read_text(options.workload)
+        shape, folder = parse_model(WorkloadShape, text, source=str(options.workload)), options.workload.parent
+    arrivals = _arrivals(options.rate, options.concurrency)
     if arrivals is not None:
         shape = shape.model_copy(update={"arrivals": arrivals})
-    duration_s = None if duration is None else _seconds(duration)
-    if duration is None and requests is None and shape.arrivals.kind not in ("step", "trace"):
+    duration_s = None if options.duration is None else _seconds(options.duration)
+    if duration_s is None and options.requests is None and shape.arrivals.kind not in ("step", "trace"):
         duration_s = _DEFAULT_DURATION_S
     recordings = read_recordings(shape, lambda name: read_text(folder / name))
-    return Workload.generate(shape, seed=seed, duration_s=duration_s, count=requests, recordings=recordings)
+    return Workload.generate(
+        shape, seed=options.seed, duration_s=duration_s, count=options.requests, recordings=recordings
+    )
 
 
 def _arrivals(rate: float | None, concurrency: int | None) -> Arrivals | None:
