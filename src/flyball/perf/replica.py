@@ -67,7 +67,8 @@ class EngineReplica:
     def advance(self, until_s: float = inf) -> Outcome | None:
         """Schedule the next step (or an equal run of them), if that happens before `until_s`; None if nothing does.
 
-        A run ends before `until_s` too, so that what arrives then can join, unless it could only queue. Returns the outcome that the host has now seen: of the step before, since it schedules ahead. Outcomes may lie
+        A run ends before `until_s` too, so that what arrives then can join, unless it could only queue.
+        Returns the outcome that the host has now seen: of the step before, since it schedules ahead. Outcomes may lie
         after `until_s`; their times never fall.
         """
         while self.scheduler.has_work:
@@ -118,6 +119,8 @@ class EngineReplica:
 
     def _steps_before(self, start_s: float, until_s: float) -> int:
         """How many steps of decoding alone would be scheduled before `until_s`, at least one."""
+        if self._unseen is not None and (self._unseen.finished or self._unseen.first_tokens):
+            return 1  # its outcome, seen while the next step runs, may make a client send again
         if until_s == inf or self.scheduler.waiting:
             # Behind those that wait already, what arrives could not join before something finishes.
             return 1 << 30
