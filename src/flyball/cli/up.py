@@ -175,7 +175,8 @@ def _await_ready(child: "subprocess.Popen[bytes]", folder: Path, say: Callable[[
         if child.poll() is not None:
             forget(folder)
             if state is not None and state.error:
-                raise OutsideError(state.error, fix=state.fix)
+                failure = UsageError if state.exit_code == UsageError.exit_code else OutsideError
+                raise failure(state.error, fix=state.fix)
             tail = (folder / "up.log").read_text(errors="replace").strip().splitlines()[-2:]
             raise OutsideError("the fleet did not start: " + " ".join(tail), fix=f"see {folder / 'up.log'}")
         time.sleep(0.25)

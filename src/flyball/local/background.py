@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from flyball.engine import Home
-from flyball.errors import OutsideError, UsageError
+from flyball.errors import FlyballError, OutsideError, UsageError
 from flyball.local.timeline import Timeline
 
 STATE_FILE = "fleet.json"
@@ -32,6 +32,8 @@ class FleetState:
     phase: str
     error: str = ""
     fix: str = ""
+    exit_code: int = 0
+    """Of a fleet that failed: whose fault it was."""
     desired: int = 0
     ready: int = 0
     replicas: tuple[dict[str, object], ...] = ()
@@ -49,7 +51,7 @@ class FleetState:
 
 
 def describe(
-    name: str, *, url: str, log: str, phase: str, timeline: Timeline, error: str = "", fix: str = ""
+    name: str, *, url: str, log: str, phase: str, timeline: Timeline, failure: FlyballError | None = None
 ) -> FleetState:
     """The state of this process's own fleet."""
     sample = timeline.samples[-1] if timeline.samples else None
@@ -61,8 +63,9 @@ def describe(
         url=url,
         log=log,
         phase=phase,
-        error=error,
-        fix=fix,
+        error=failure.what if failure else "",
+        fix=failure.fix if failure else "",
+        exit_code=failure.exit_code if failure else 0,
         desired=sample.desired if sample else 0,
         ready=sample.ready if sample else 0,
         replicas=tuple(asdict(replica) for replica in sample.replicas) if sample else (),

@@ -85,17 +85,16 @@ class _Runner:
     def failed(self, error: FlyballError) -> None:
         """Leave the reason where the process that started this one in the background can read it."""
         self.phase = "failed"
-        self._write(error.what, error.fix)
+        self._write(error)
 
-    def _write(self, error: str = "", fix: str = "") -> None:
+    def _write(self, failure: FlyballError | None = None) -> None:
         state = describe(
             self._spec.name,
             url=f"http://127.0.0.1:{self._spec.gateway.port}",
             log=str(self._folder / "logs"),
             phase=self.phase,
             timeline=self._timeline,
-            error=error,
-            fix=fix,
+            failure=failure,
         )
         write_state(self._folder, state)
 
