@@ -115,6 +115,7 @@ async def run_benchmark(
 ) -> BenchmarkResult:
     """Warm up, load, summarise. `stop` ends it early, with what there is."""
     settings, workload = benchmark.settings, benchmark.workload
+    version = await server_version(benchmark.url, api_key=settings.api_key)
     warm: list[RequestRecord] = []
     if benchmark.warm_up_requests:
         progress.begin("warm-up")
@@ -142,7 +143,7 @@ async def run_benchmark(
     summary = Summary.of(records, benchmark.slo, _window(records, 0.0 if stop.is_set() else workload.duration_s or 0.0))
     return BenchmarkResult(
         model=model,
-        server_version=await server_version(benchmark.url, api_key=settings.api_key),
+        server_version=version,
         warm_up=tuple(warm),
         records=tuple(records),
         summary=summary,
