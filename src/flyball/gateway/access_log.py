@@ -12,14 +12,15 @@ FIELDS = {
     "duration_ms": "%DURATION%",
     "request_ms": "%REQUEST_DURATION%",
     "first_byte_ms": "%COMMON_DURATION(DS_RX_BEG:DS_TX_BEG:ms)%",
-    "upstream_first_byte_ms": "%RESPONSE_DURATION%",
+    "upstream_headers_ms": "%RESPONSE_DURATION%",
     "bytes_received": "%BYTES_RECEIVED%",
     "bytes_sent": "%BYTES_SENT%",
     "upstream_host": "%UPSTREAM_HOST%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
 }
-"""Durations are from the request's first byte: to its last (request_ms), to the first byte that was sent to the client
-(first_byte_ms, the gateway's TTFT), to the last (duration_ms). attempts is 1 more than the retries."""
+"""Durations count from the request's first byte: to its last (request_ms), to the replica's headers, which vLLM sends
+before it has begun (upstream_headers_ms), to the first byte that the client was sent (first_byte_ms, the TTFT), and to
+the last (duration_ms). attempts is one more than the retries."""
 
 
 def access_log(path: str) -> list[dict[str, object]]:

