@@ -17,18 +17,18 @@ app = App(
     help="From one vLLM server to a fleet that holds its latency objective and adjusts itself to demand.",
     result_action="return_value",
 )
-app.command("flyball.cli.init:init", name="init", help="Write a commented spec.")
-app.command("flyball.cli.schema:schema", name="schema", help="Print the JSON schema of the spec.")
-app.command("flyball.cli.catalog:catalog", name="catalog", help="List accelerators, machines, prices, vLLM releases.")
-app.command("flyball.cli.memory:memory", name="memory", help="The memory budget of a model on an accelerator.")
-app.command("flyball.cli.calibrate:calibrate", name="calibrate", help="Fit the speed model to measurements.")
-app.command("flyball.cli.replay:replay", name="replay", help="Replay recorded metrics through the HPA law.")
-app.command("flyball.cli.engine:app", name="engine", help="The local engine: install, status, remove.")
-app.command("flyball.cli.up:up", name="up", help="Run the spec's fleet on this machine.")
-app.command("flyball.cli.status:status", name="status", help="Show the fleet that runs in the background.")
-app.command("flyball.cli.down:down", name="down", help="Drain and stop the fleet that runs in the background.")
-app.command("flyball.cli.bench:bench", name="bench", help="Load an OpenAI-compatible endpoint and measure it.")
-app.command("flyball.cli.prove:prove", name="prove", help="The acceptance test: 1 to N replicas under load and back.")
+app.command("flyball.cli.init:init", name="init")
+app.command("flyball.cli.schema:schema", name="schema")
+app.command("flyball.cli.catalog:catalog", name="catalog")
+app.command("flyball.cli.memory:memory", name="memory")
+app.command("flyball.cli.calibrate:calibrate", name="calibrate")
+app.command("flyball.cli.replay:replay", name="replay")
+app.command("flyball.cli.engine:app", name="engine")
+app.command("flyball.cli.up:up", name="up")
+app.command("flyball.cli.status:status", name="status")
+app.command("flyball.cli.down:down", name="down")
+app.command("flyball.cli.bench:bench", name="bench")
+app.command("flyball.cli.prove:prove", name="prove")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -81,6 +81,9 @@ tr { break-inside: avoid; }
 .number { text-align: right; white-space: nowrap; }
 .group { text-align: center; border-left: 1px solid var(--hair); padding-left: .8rem; }
 .first { border-left: 1px solid var(--hair); padding-left: .8rem; }
+.loads { font-size: .78125rem; }
+.loads th, .loads td { padding-right: .45rem; }
+.loads .first, .loads .group { padding-left: .45rem; }
 td:last-child, th:last-child { padding-right: 0; }
 .narrow th, .narrow td:not(:last-child), .outcomes { white-space: nowrap; }
 .narrow td:last-child { width: 100%; }
