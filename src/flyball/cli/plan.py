@@ -1,0 +1,98 @@
+"""`flyball plan`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import yaml
+from cyclopts import Parameter
+
+from flyball.catalog import DEFAULT_RELEASE, load_catalog, release
+from flyball.cli.model_source import load_architecture
+from flyball.cli.plan_document import plan_document
+from flyball.cli.plan_plot import plan_page
+from flyball.cli.plan_table import print_plan
+from flyball.cli.spec_file import read_spec, read_text
+from flyball.errors import OutsideError, UsageError
+from flyball.planning import TokenPrice, default_speed, demand
+from flyball.planning import plan as make_plan
+from flyball.spec import parse_yaml
+from flyball.workload import read_recordings
+
+_SEED = 0  # the sample of requests: one for all candidates and for every run, so that plans can be compared
+
+
+def plan(
+    spec: Path,
+    *,
+    catalog: Path | None = None,
+    vllm: Annotated[str, Parameter(name="--vllm")] = DEFAULT_RELEASE,
+    api_price: str | None = None,
+    why: Annotated[bool, Parameter(negative="")] = False,
+    plot: Path | None = None,
+    output: Annotated[Literal["table", "json", "yaml"], Parameter(name=["--output", "-o"])] = "table",
+) -> int:
+    """Choose accelerators, engine flags and replicas for a spec: the cheapest that meets its objective.
+
+    Exit code 1 if nothing does; the numbers that forbid it are shown.
+
+    Parameters
+    ----------
+    spec
+        The spec file.
+    catalog
+        A YAML file with your own `accelerators`, `clouds` and `machines`.
+    vllm
+        The version to plan for.
+    api_price
+        Dollars per million input and output tokens of an API to compare with: --api-price 0.20,0.60.
+    why
+        Say of each value why it was chosen.
+    plot
+        Write cost against time to first token of every candidate to this HTML file.
+    output
+        A table, JSON or YAML.
+
+    """
+    serving = read_spec(spec)
+    known = load_catalog(None if catalog is None else parse_yaml(read_text(catalog), source=str(catalog)))
+    recordings = read_recordings(serving.workload, lambda name: read_text(spec.parent / name))
+    outcome = make_plan(
+        serving,
+        architecture=load_architecture(serving.model.id, serving.model.revision),
+        catalog=known,
+        release=release(vllm),
+        demand=demand(serving.workload, slo=serving.slo, recordings=recordings, rng=np.random.default_rng(_SEED)),
+        speed_of=default_speed,
+        api=None if api_price is None else parse_price(api_price),
+    )
+    if plot is not None:
+        write(plot, plan_page(serving, outcome))
+    if output == "table":
+        print_plan(serving, outcome, sys.stdout, why=why)
+    elif output == "json":
+        print(json.dumps(plan_document(outcome), indent=2))
+    else:
+        print(yaml.safe_dump(plan_document(outcome), sort_keys=False, width=120), end="")
+    return 1 if outcome.plan is None else 0
+
+
+def parse_price(text: str) -> TokenPrice:
+    """`0.20,0.60` as dollars per million input and output tokens."""
+    try:
+        price = TokenPrice(**dict(zip(("input_usd", "output_usd"), map(float, text.split(",")), strict=True)))
+    except ValueError:
+        price = TokenPrice(input_usd=-1.0, output_usd=-1.0)
+    if not (0 <= price.input_usd < float("inf") and 0 <= price.output_usd < float("inf")):
+        what = f"--api-price {text}: not two prices"
+        raise UsageError(what, fix="dollars per million input and output tokens, for example --api-price 0.20,0.60")
+    return price
+
+
+def write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise OutsideError(f"cannot write {path}: {error.strerror}", fix="choose another file for --plot") from error

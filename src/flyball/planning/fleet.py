@@ -1,0 +1,78 @@
+"""`Replicas`: how many, for typical and peak traffic with one to lose, and the signal per replica that gets them."""
+
+import math
+from dataclasses import dataclass
+
+from flyball.planning.demand import Demand
+from flyball.planning.derived import GIVEN, Derived
+from flyball.planning.replica_load import Capacity, ReplicaLoad
+from flyball.spec import ScalingSpec
+
+SPARE = 1
+"""Replicas that may be lost (a node, a reclaim, an update) without missing the objective."""
+KV_HEADROOM = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicas:
+    """Numbers of replicas and what the autoscaler aims at."""
+
+    needed_typical: int
+    """That hold the objective at typical traffic, none to lose."""
+    needed_peak: int
+    typical: int
+    """That run at typical traffic."""
+    peak: int
+    min: Derived[int]
+    max: Derived[int]
+    target: Derived[float]
+    """Of spec.scaling.signal, per replica."""
+
+
+def needed(rate: float, capacity: float) -> int:
+    """Replicas that hold `rate`, never fewer than one."""
+    return max(1, math.ceil(rate / capacity - 1e-9))
+
+
+def replicas(scaling: ScalingSpec, demand: Demand, capacity: Capacity, load: ReplicaLoad) -> Replicas:
+    """Whether `max` suffices is for the caller to judge: `peak` says what is needed, whatever the spec allows."""
+    typical_rate, peak_rate = demand.typical_rate.value, demand.peak_rate.value
+    at_typical, at_peak = needed(typical_rate, capacity.rate), needed(peak_rate, capacity.rate)
+    peak = at_peak + SPARE
+    given = scaling.model_fields_set
+    least = (
+        Derived(value=scaling.min, reason=f"scaling.min, {GIVEN}; typical traffic needs {at_typical}")
+        if "min" in given
+        else Derived(value=at_typical + SPARE, reason=f"{at_typical} for typical traffic and {SPARE} to lose")
+    )
+    peak = max(peak, least.value)
+    # The rate per replica at which the fleet of the peak shares its load is what the autoscaler aims at.
+    share = peak_rate / peak
+    return Replicas(
+        needed_typical=at_typical,
+        needed_peak=at_peak,
+        typical=max(least.value, math.ceil(typical_rate / share - 1e-9)),
+        peak=peak,
+        min=least,
+        max=(
+            Derived(value=scaling.max, reason=f"scaling.max, {GIVEN}; the peak needs {at_peak} and {SPARE} to lose")
+            if "max" in given
+            else Derived(value=peak, reason=f"{at_peak} for the peak of {peak_rate:g} req/s and {SPARE} to lose")
+        ),
+        target=_target(scaling, share, load, capacity),
+    )
+
+
+def _target(scaling: ScalingSpec, share: float, load: ReplicaLoad, capacity: Capacity) -> Derived[float]:
+    if scaling.target is not None:
+        return Derived(value=scaling.target, reason=f"scaling.target, {GIVEN}")
+    at_share = load.at(share)
+    if scaling.signal == "waiting":
+        return Derived(value=1.0, reason="one waiting request a replica: the queue is empty until a replica is full")
+    if scaling.signal == "kv":
+        used = min(KV_HEADROOM, at_share.in_system * load.demand.mean_tokens / load.pool_tokens)
+        return Derived(value=round(used, 3), reason=f"the share of the pool in use at {share:.3g} req/s a replica")
+    value = max(1.0, float(math.floor(at_share.in_system)))
+    held = f"the objective holds up to {capacity.in_system:.0f}"
+    reason = f"requests in a replica at {share:.3g} req/s, its share of the peak; {held}"
+    return Derived(value=value, reason=reason)

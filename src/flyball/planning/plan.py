@@ -1,0 +1,108 @@
+"""`Plan`: the chosen candidate, as everything after it needs it; `PlanOutcome`: the plan, or why there is none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flyball.catalog import Accelerator, InstanceType
+from flyball.perf import MemoryBudget
+from flyball.planning.candidate import Candidate, Rejection
+from flyball.planning.demand import Demand
+from flyball.planning.derived import Derived
+from flyball.planning.money import BreakEven
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a spec is to be served."""
+
+    name: str
+    model: str
+    revision: str | None
+    weights_bytes: int
+    """Of the whole model as it is served: what has to be downloaded and loaded."""
+    vllm: str
+    demand: Demand
+    chosen: Candidate
+    break_even: BreakEven | None = None
+
+    @property
+    def accelerator(self) -> Accelerator:
+        return self.chosen.configuration.accelerator
+
+    @property
+    def tensor_parallel_size(self) -> int:
+        """GPUs of a replica."""
+        return self.chosen.configuration.tensor_parallel_size
+
+    @property
+    def machine(self) -> InstanceType:
+        return self.chosen.tariff.rental.machine
+
+    @property
+    def spot_replicas_above(self) -> int | None:
+        """Replicas up to this number run on demand, those above on spot; None: none runs on spot."""
+        return self.chosen.tariff.on_demand_floor
+
+    @property
+    def node_labels(self) -> Mapping[str, str]:
+        """Of the machine; a spot node has its cloud's `spot_labels` as well."""
+        return self.machine.node_labels
+
+    @property
+    def engine_args(self) -> Mapping[str, Any]:
+        """Values by the names of vLLM's flags, with underscores."""
+        return {name: flag.value for name, flag in self.chosen.engine.items()}
+
+    @property
+    def min_replicas(self) -> int:
+        return self.chosen.replicas.min.value
+
+    @property
+    def max_replicas(self) -> int:
+        return self.chosen.replicas.max.value
+
+    @property
+    def target(self) -> float:
+        """Of the scaling signal, per replica."""
+        return self.chosen.replicas.target.value
+
+    @property
+    def start_s(self) -> float:
+        """Expected, from the container's start to ready."""
+        return self.chosen.start_s.value
+
+    @property
+    def budget(self) -> MemoryBudget:
+        return self.chosen.budget
+
+    @property
+    def derived(self) -> Mapping[str, Derived[Any]]:
+        """Every derived value by its name in the spec."""
+        chosen = self.chosen
+        return {
+            "workload.typical": self.demand.typical_rate,
+            "workload.peak": self.demand.peak_rate,
+            **{f"engine.{name}": flag for name, flag in chosen.engine.items()},
+            "scaling.min": chosen.replicas.min,
+            "scaling.max": chosen.replicas.max,
+            "scaling.target": chosen.replicas.target,
+            "start_s": chosen.start_s,
+        }
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        return {name: value.reason for name, value in self.derived.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOutcome:
+    """What was looked at. Without a plan, `verdict` says what stands in the way, and the best that can be had."""
+
+    plan: Plan | None
+    alternatives: tuple[Candidate, ...]
+    """Feasible, dearer than the plan, cheapest first."""
+    rejections: tuple[Rejection, ...]
+    verdict: str
+    scope: str
+    """Which machines were considered."""

@@ -1,0 +1,194 @@
+"""`plan`: all configurations, the cheapest that meets the objective, and what became of the others.
+
+Configurations are tried in the order of what they cost at the least (every replica at saturation), until that is more
+than the best found costs in full: so few have to be served in virtual time, and none that is left out is cheaper.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flyball.catalog import Accelerator, Catalog, EngineRelease
+from flyball.errors import UsageError
+from flyball.perf import ModelArchitecture, served_model, weight_bytes
+from flyball.planning.candidate import Candidate, Rejection
+from flyball.planning.configuration import Configuration, configurations
+from flyball.planning.demand import Demand
+from flyball.planning.evaluation import Evaluation
+from flyball.planning.money import ASSUMED, SpotAssumptions, TokenPrice, break_even
+from flyball.planning.plan import Plan, PlanOutcome
+from flyball.planning.rental import Rental, rentals
+from flyball.planning.sizing import Misfit, sized
+from flyball.planning.speed import Speed
+from flyball.spec import ServingSpec
+
+SHOWN = 6
+"""Accelerators for which an alternative is worked out at least."""
+
+
+def plan(
+    spec: ServingSpec,
+    *,
+    architecture: ModelArchitecture,
+    catalog: Catalog,
+    release: EngineRelease,
+    demand: Demand,
+    speed_of: Callable[[Accelerator], Speed],
+    assumptions: SpotAssumptions = ASSUMED,
+    api: TokenPrice | None = None,
+) -> PlanOutcome:
+    """The plan for a spec. UsageError if it asks for what the engine's version or the catalog does not have."""
+    places, scope = rentals(spec.hardware, catalog)
+    given = _given_flags(spec, release)
+    engines, rejections = _sized_engines(
+        spec, architecture, places, catalog=catalog, given=given, demand=demand, release=release
+    )
+    evaluations = [
+        Evaluation(
+            spec=spec,
+            architecture=architecture,
+            demand=demand,
+            configuration=configuration,
+            sized=engine,
+            rentals=[place for place in places if place.holds(configuration)],
+            speed=speed_of(configuration.accelerator),
+            assumptions=assumptions,
+        )
+        for configuration, engine in engines
+    ]
+    found, refused = _search(evaluations)
+    rejections += refused
+    return PlanOutcome(
+        plan=_plan(spec, found[0], architecture=architecture, demand=demand, api=api, vllm=release.version)
+        if found
+        else None,
+        alternatives=tuple(found[1:]),
+        rejections=tuple(rejections),
+        verdict=f"the cheapest of {len(found)} that meet the objective" if found else _verdict(rejections, scope),
+        scope=scope,
+    )
+
+
+def _plan(
+    spec: ServingSpec,
+    chosen: Candidate,
+    *,
+    architecture: ModelArchitecture,
+    demand: Demand,
+    api: TokenPrice | None,
+    vllm: str,
+) -> Plan:
+    least, most = chosen.replicas.min.value, chosen.replicas.max.value
+    fleet = range(least, max(least, most) + 1)
+    return Plan(
+        name=spec.name,
+        model=spec.model.id,
+        revision=spec.model.revision,
+        weights_bytes=weight_bytes(served_model(architecture, chosen.budget.settings)),
+        vllm=vllm,
+        demand=demand,
+        chosen=chosen,
+        break_even=None
+        if api is None
+        else break_even(chosen.tariff, api, demand, capacity_rate=chosen.capacity.rate, fleet=fleet),
+    )
+
+
+def _given_flags(spec: ServingSpec, release: EngineRelease) -> Mapping[str, Any]:
+    """The spec's own flags, checked against the version."""
+    given = dict(spec.engine)
+    if spec.model.quantization is not None:
+        given.setdefault("quantization", spec.model.quantization)
+    release.check_args(given)
+    if int(given.get("pipeline_parallel_size", 1)) > 1:
+        raise UsageError("engine.pipeline_parallel_size: plans know no pipeline parallelism", fix="leave it out")
+    return given
+
+
+def _sized_engines(
+    spec: ServingSpec,
+    architecture: ModelArchitecture,
+    places: Sequence[Rental],
+    *,
+    catalog: Catalog,
+    given: Mapping[str, Any],
+    demand: Demand,
+    release: EngineRelease,
+) -> tuple[list[tuple[Configuration, Any]], list[Rejection]]:
+    """Every configuration that starts; quantised to fp8 where the weights as they are do not fit."""
+    largest: dict[str, int] = {}
+    for place in places:
+        name = place.machine.accelerator
+        largest[name] = max(largest.get(name, 0), place.machine.accelerator_count)
+    wanted = [catalog.accelerator(name) for name in spec.hardware.accelerators] or list(catalog.accelerators)
+    chips = [chip for chip in wanted if chip.name in largest]
+    engines, rejections = [], []
+    for chip in wanted:
+        if chip.name not in largest and spec.hardware.accelerators:
+            configuration = Configuration(accelerator=chip)
+            reason = f"no machine of {spec.hardware.cloud} in the catalog has it"
+            rejections.append(Rejection(configuration=configuration, reason=reason))
+    for configuration in configurations(chips, engine=given, largest=largest):
+        for variant in _variants(configuration, architecture, given):
+            engine = sized(architecture, variant, given=given, demand=demand, release=release)
+            if not isinstance(engine, Misfit):
+                engines.append((variant, engine))
+                break
+            rejections.append(Rejection(configuration=variant, reason=engine.reason, ways_out=engine.ways_out))
+    return engines, rejections
+
+
+def _variants(
+    configuration: Configuration, architecture: ModelArchitecture, given: Mapping[str, Any]
+) -> list[Configuration]:
+    """As it is; in fp8 if that does not fit and nothing is said about quantisation."""
+    chip, size = configuration.accelerator, configuration.tensor_parallel_size
+    if "quantization" in given:
+        return [Configuration(accelerator=chip, tensor_parallel_size=size, quantization=str(given["quantization"]))]
+    if architecture.quantization is None and chip.supports_fp8:
+        return [configuration, Configuration(accelerator=chip, tensor_parallel_size=size, quantization="fp8")]
+    return [configuration]
+
+
+def _search(evaluations: Sequence[Evaluation]) -> tuple[list[Candidate], list[Rejection]]:
+    """Candidates, cheapest first, and rejections."""
+    found: list[Candidate] = []
+    rejections: list[Rejection] = []
+    late: list[Evaluation] = []
+    for evaluation in sorted(evaluations, key=lambda each: each.least_cost):
+        name = evaluation.configuration.accelerator.name
+        seen = {candidate.configuration.accelerator.name for candidate in found}
+        is_dearer = bool(found) and evaluation.least_cost > min(each.cost_key for each in found)
+        if is_dearer and (name in seen or len(seen) >= SHOWN):
+            late.append(evaluation)
+            continue
+        candidates = evaluation.candidates()
+        if isinstance(candidates, Rejection):
+            rejections.append(candidates)
+        else:
+            found += candidates
+    found.sort(key=lambda candidate: candidate.cost_key)
+    rejections += [Rejection(configuration=each.configuration, reason=_dearer(each, found[0])) for each in late]
+    return found, rejections
+
+
+def _dearer(evaluation: Evaluation, chosen: Candidate) -> str:
+    assumed, usd, _, accelerators, _ = evaluation.least_cost
+    if assumed:
+        return f"no price is known; it takes at least {accelerators} GPUs at typical traffic"
+    best = chosen.typical.cost
+    if usd > best.usd_per_hour:
+        return f"costs at least ${usd:,.2f}/h at typical traffic, the plan ${best.usd_per_hour:,.2f}/h"
+    return f"takes at least {accelerators} GPUs at typical traffic, the plan {best.accelerators}"
+
+
+def _verdict(rejections: Sequence[Rejection], scope: str) -> str:
+    floors = [each for each in rejections if each.floor_s is not None]
+    if floors:
+        best = min(floors, key=lambda each: each.floor_s or 0.0)
+        others = len(rejections) - len(floors)
+        start = "no replica count can meet the objective" if not others else "nothing meets the objective"
+        return f"{start}: the best is {best.label}: {best.reason}"
+    if not rejections:
+        return f"nothing to choose from: {scope}"
+    least = rejections[-1]
+    return f"nothing fits: {least.label}: {least.reason}"
