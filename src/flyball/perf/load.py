@@ -40,23 +40,28 @@ class ServedRequest:
 
 
 def serve(
-    model: StepModel, requests: Iterable[LoadRequest], *, kv_cache_tokens: int, concurrency: int | None = None
+    model: StepModel,
+    requests: Iterable[LoadRequest],
+    *,
+    kv_cache_tokens: int,
+    concurrency: int | None = None,
+    async_scheduling: bool = True,
 ) -> list[ServedRequest]:
     """All of `requests` served to the end, in their order. `concurrency` clients send those without an arrival time."""
-    return _Run(model, requests, kv_cache_tokens, concurrency).to_end()
+    engine = EngineReplica(model, kv_cache_tokens=kv_cache_tokens, async_scheduling=async_scheduling)
+    return _Run(engine, requests, concurrency).to_end()
 
 
 class _Run:
-    def __init__(
-        self, model: StepModel, requests: Iterable[LoadRequest], kv_cache_tokens: int, concurrency: int | None
-    ) -> None:
-        self.engine = EngineReplica(model, kv_cache_tokens=kv_cache_tokens)
-        self.frontend: Frontend[ServedRequest] = Frontend(model.efficiency.request_s)
-        self.delivery_s = model.efficiency.delivery_s
-        self.token_s = model.efficiency.token_s
+    def __init__(self, engine: EngineReplica, requests: Iterable[LoadRequest], concurrency: int | None) -> None:
+        efficiency = engine.model.efficiency
+        self.engine = engine
+        self.frontend: Frontend[ServedRequest] = Frontend(efficiency.request_s)
+        self.delivery_s = efficiency.delivery_s
+        self.token_s = efficiency.token_s
         self.served: list[ServedRequest] = []
         self.source: Iterator[LoadRequest] = iter(requests)
-        self.free_clients: list[float] = [i * model.efficiency.token_s for i in range(concurrency or 0)]
+        self.free_clients: list[float] = [i * efficiency.token_s for i in range(concurrency or 0)]
         self.next_arrival: LoadRequest | None = None
         self.in_engine: dict[int, ServedRequest] = {}
         self._fetch()

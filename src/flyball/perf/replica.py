@@ -29,9 +29,10 @@ class Outcome:
 class EngineReplica:
     """Give it sequences with `submit`, and time with `advance`, both in order of time."""
 
-    def __init__(self, model: StepModel, *, kv_cache_tokens: int) -> None:
+    def __init__(self, model: StepModel, *, kv_cache_tokens: int, async_scheduling: bool = True) -> None:
         settings = model.settings
         self.model = model
+        self.async_scheduling = async_scheduling
         self.scheduler = Scheduler(
             max_num_seqs=settings.max_num_seqs,
             max_num_batched_tokens=settings.max_num_batched_tokens,
@@ -57,12 +58,17 @@ class EngineReplica:
     def submit(self, sequence: Sequence, now_s: float) -> None:
         """Queue it. ValueError if the KV cache cannot hold it even alone."""
         if not self.scheduler.has_work:
-            # The host waits for the step in flight, unless it is still launching it.
-            may_join = now_s <= max(self._host_free_s, self._device_before_s)
+            # The host waits for the step in flight, unless it has yet to look for the next one.
+            may_join = now_s <= self._next_look_s
             self._ready_s = now_s if may_join else max(now_s, self._device_free_s)
             if not may_join:
                 self.scheduler.release_finished()
         self.scheduler.add(sequence)
+
+    @property
+    def _next_look_s(self) -> float:
+        """When the host is free to schedule a step: one ahead of the device, or none."""
+        return max(self._host_free_s, self._device_before_s if self.async_scheduling else self._device_free_s)
 
     def advance(self, until_s: float = inf) -> Outcome | None:
         """Schedule the next step (or an equal run of them), if that happens before `until_s`; None if nothing does.
@@ -72,15 +78,15 @@ class EngineReplica:
         after `until_s`; their times never fall.
         """
         while self.scheduler.has_work:
-            start_s = max(self._host_free_s, self._device_before_s, self._ready_s)
+            start_s = max(self._next_look_s, self._ready_s)
             if start_s >= until_s:
                 return None
             unseen, computed_s = self._unseen, self._device_free_s
             self._take_step(start_s, until_s)
             if unseen is not None:
-                return Outcome(max(computed_s, self._launched_s), unseen)
+                return Outcome(max(computed_s, self._launched_s) if self.async_scheduling else computed_s, unseen)
         unseen = self._unseen
-        if unseen is None or until_s <= max(self._host_free_s, self._device_before_s):
+        if unseen is None or until_s <= self._next_look_s:
             return None
         self._unseen = None
         self.stepped_s, self.delivery_load = self._device_free_s, 0.0
@@ -108,6 +114,8 @@ class EngineReplica:
         more, decoding = step.steps - 1, step.decode_sequences
         second_s = self.model.device(0, 0.0, 0, decoding, step.context_tokens + decoding)
         last_s = self.model.device(0, 0.0, 0, decoding, step.context_tokens + more * decoding)
+        if not self.async_scheduling:
+            second_s, last_s = second_s + host_s, last_s + host_s
         least_s = max(host_s, delivery_s)
         period_s = max(last_s, least_s)
         self.busy_s += more * (second_s + last_s) / 2

@@ -47,15 +47,22 @@ class Rates:
     """Of the layers whose weights are quantised: the narrow dtype's if the chip computes in it, else as above."""
     bytes_per_s: float
     link_bytes_per_s: float
+    expert_compute: float
+    """Share of the FLOP/s that the experts' multiplications reach."""
 
 
 def rates(accelerator: Accelerator, quantization: Quantization | None, efficiency: Efficiency) -> Rates:
-    """4-bit integers and MXFP4 are widened to 16 bits before they are multiplied (Marlin kernels); NVFP4 is not."""
+    """4-bit integers are widened to 16 bits before they are multiplied (Marlin kernels), NVFP4 is not.
+
+    MXFP4 is widened too, but on chips that compute in 4 bits to 8 only (FlashInfer's kernels).
+    """
     peak = accelerator.dense_flops_per_s
     sixteen = peak.get("bf16") or peak["fp16"]
     narrow = sixteen
     if quantization and quantization.method == "modelopt" and quantization.weight_bits == 4:
         narrow = peak.get("fp4", sixteen)
+    elif quantization and quantization.method == "mxfp4" and "fp4" in peak:
+        narrow = peak["fp8"]
     elif quantization and quantization.method == "compressed-tensors" and quantization.weight_bits == 8:
         narrow = peak.get("fp8") or peak.get("int8", sixteen)
     elif quantization and quantization.weight_bits == 8 and quantization.method != "bitsandbytes":
@@ -65,6 +72,7 @@ def rates(accelerator: Accelerator, quantization: Quantization | None, efficienc
         quantized_flops_per_s=narrow * efficiency.compute,
         bytes_per_s=accelerator.memory_bandwidth_bytes_per_s * efficiency.memory,
         link_bytes_per_s=accelerator.interconnect.bytes_per_s * efficiency.interconnect,
+        expert_compute=efficiency.expert_compute,
     )
 
 
@@ -82,7 +90,7 @@ def linear_costs(model: ModelArchitecture, settings: MemorySettings, rates: Rate
             sample_s += multiply_s
         elif tensor.group == "experts" and tensor.batch > 1:
             expert_bytes += nbytes
-            token_s += share * multiply_s
+            token_s += share * multiply_s / rates.expert_compute
         elif tensor.parameter and tensor.group in ("attention", "mlp", "experts"):
             dense_bytes += nbytes
             token_s += multiply_s

@@ -33,7 +33,8 @@ class StepModel:
         self.efficiency = efficiency
         self.linear = linear_costs(model, settings, reached)
         self.attention = attention_costs(model, settings, reached)
-        self.overhead_s = layers * efficiency.step_s_per_layer
+        num_moe_layers = model.experts.num_moe_layers if model.experts else 0
+        self.overhead_s = layers * efficiency.step_s_per_layer + num_moe_layers * efficiency.expert_s_per_layer
         eager = settings.enforce_eager
         self.launch_s = layers * (efficiency.eager_launch_s_per_layer if eager else efficiency.launch_s_per_layer)
         # Two all-reduces a layer; in a ring each rank sends 2(n-1)/n of the message.
