@@ -49,7 +49,7 @@ def _spec(text: str = "") -> ServingSpec:
 @pytest.mark.parametrize(
     ("text", "milli"),
     [
-        ("", 6_000),  # three quarters of 8 sequences
+        ("", 4_000),  # half of 8 sequences
         ("scaling: {target: 5}", 5_000),
         ("scaling: {signal: waiting}", 10_000),
         ("scaling: {signal: kv}", 700),

@@ -19,6 +19,7 @@ app = App(
 )
 app.command("flyball.cli.init:init", name="init")
 app.command("flyball.cli.schema:schema", name="schema")
+app.command("flyball.cli.plan:plan", name="plan")
 app.command("flyball.cli.catalog:catalog", name="catalog")
 app.command("flyball.cli.memory:memory", name="memory")
 app.command("flyball.cli.calibrate:calibrate", name="calibrate")

@@ -11,9 +11,9 @@ SIGNAL_METRICS = {
 }
 """What each signal adds up over the replicas, in vLLM's names."""
 
-FULL_SHARE = 0.75
-"""A replica is aimed at three quarters of the sequences that it can run at once: the rest takes what arrives while
-the next replica starts."""
+FULL_SHARE = 0.5
+"""A replica is aimed at half of the sequences that it can run at once: the other half takes what arrives while the
+next replica starts, which is a minute on a CPU."""
 
 WAITING_TARGET = 10.0
 KV_TARGET = 0.7

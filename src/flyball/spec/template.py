@@ -27,7 +27,7 @@ hardware:
 
 scaling:
   min: 1
-  max: 3
+  max: 8
   signal: in_system      # running + waiting; the queue alone reads 0 while every replica is full
   # target: 12           # per replica; derived when absent
 
