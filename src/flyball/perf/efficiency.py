@@ -15,7 +15,7 @@ class Efficiency:
     memory: float = 0.82
     """Share of the memory bandwidth reached while weights and KV cache are read."""
     expert_compute: float = 0.4
-    """Share of that rate that the experts' grouped multiplications reach: few tokens for each of many small matrices."""
+    """Share of that which the experts' grouped multiplications reach: few tokens for each of many matrices."""
     step_s_per_layer: float = 35e-6
     """Device time of a layer's small kernels and of the gaps between them: what neither bytes nor FLOPs explain."""
     expert_s_per_layer: float = 40e-6
