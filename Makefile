@@ -19,15 +19,15 @@ test: $(VENV)/.ready  ## every test, real vLLM and real Envoy included
 	$(BIN)/flyball engine install
 	$(BIN)/pytest
 
-quick: $(VENV)/.ready  ## the tests that start no vLLM
-	$(BIN)/pytest -m "not vllm" --cov --cov-report=term
+quick: $(VENV)/.ready  ## the tests that start no server but their own small ones, with coverage of the pure packages
+	$(BIN)/pytest -q -m "not vllm and not envoy" --cov --cov-report=term
 
-check: $(VENV)/.ready  ## format, lint, types, layers, coverage of the pure packages
+check: $(VENV)/.ready  ## format, lint, types, layers, quick tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not vllm and not envoy" --cov --cov-report=term
+	$(MAKE) quick
 
 fmt: $(VENV)/.ready  ## put the source in order
 	$(BIN)/ruff format .
