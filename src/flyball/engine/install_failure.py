@@ -5,7 +5,7 @@ from pathlib import Path
 from flyball.engine.recipe import Step
 from flyball.errors import OutsideError
 
-SHOWN_LINES = 4
+SHOWN_LINES, SHOWN_WIDTH = 4, 300
 
 _SOURCES = (
     "let pip reach a package index or a folder of wheels (`pip config set global.index-url ...`, PIP_INDEX_URL, "
@@ -21,7 +21,7 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("Temporary failure in name resolution", "Name or service not known", "Network is unreachable",
          "Connection refused", "NewConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "timed out",
          "ProxyError", "SSLError", "Max retries exceeded"),
-        "no package index answers",
+        "a package index does not answer",
         _SOURCES,
     ),
     (
@@ -39,7 +39,7 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 def explain(step: Step, output: str, *, log: Path) -> OutsideError:
     """The error for `step`, which ended badly having written `output`."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip()[:SHOWN_WIDTH] for line in output.splitlines() if line.strip()]
     said = "\n  ".join(lines[-SHOWN_LINES:])
     unknown = ("it ended with an error", f"read {log}, then run it again: what is done is kept")
     known = ((cause, fix) for signs, cause, fix in _CAUSES if any(sign in output for sign in signs))
