@@ -48,8 +48,12 @@ def install_engine(*, force: Annotated[bool, Parameter(negative="")] = False) ->
         return
     if force:
         remove(home)
-    with showing(console) as show:
-        asyncio.run(install(home, on_report=show))
+    try:
+        with showing(console) as show:
+            asyncio.run(install(home, on_report=show))
+    except KeyboardInterrupt:
+        console.print("interrupted; run it again to go on")
+        raise
     console.print(f"vLLM {ENGINE_VERSION} is ready in {home.engine}", soft_wrap=True, highlight=False)
 
 

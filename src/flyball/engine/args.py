@@ -15,7 +15,7 @@ EngineArgs = Mapping[str, FlagValue]
 """vLLM's flags by name, with underscores."""
 
 SMALL_MODEL_LEN = 2048
-"""Context of the small model unless the spec says otherwise: its own 8,192 tokens need 0.35 GiB of KV cache in float32."""
+"""Context of the small model unless the spec says otherwise: its own 8,192 tokens need 0.35 GiB of float32 KV cache."""
 
 CPU_MAX_NUM_SEQS = 128
 """A worker's, where nothing is said, in vLLM 0.32.0's CPU build."""
