@@ -19,6 +19,7 @@ def plan_document(outcome: PlanOutcome) -> dict[str, Any]:
                 "accelerator": each.configuration.accelerator.name,
                 "tensor_parallel_size": each.configuration.tensor_parallel_size,
                 "quantization": each.configuration.quantization,
+                "kind": each.kind,
                 "reason": each.reason,
                 "ways_out": list(each.ways_out),
             }

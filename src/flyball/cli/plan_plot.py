@@ -21,12 +21,15 @@ from flyball.report import (
 )
 from flyball.spec import LatencyMetric, ServingSpec
 
+_MOST = 10.0  # times the plan's cost; what is dearer would squeeze the rest into a corner
+
 
 def plan_page(spec: ServingSpec, outcome: PlanOutcome) -> str:
     """A self-contained HTML page; without a plan it says why there is none."""
     metric, percentile, bound = next(spec.slo.objectives())
     found = [*([outcome.plan.chosen] if outcome.plan else []), *outcome.alternatives]
     priced = [candidate for candidate in found if candidate.tariff.rental.is_priced]
+    priced = [each for each in priced if each.peak.cost.usd_per_hour <= _MOST * priced[0].peak.cost.usd_per_hour]
     title = f"{spec.name}: {spec.model.id}"
     parts = [tag("h1", title), tag("p", outcome.verdict, class_="lead")]
     if priced:

@@ -1,6 +1,7 @@
 """`Candidate`: a configuration that meets the objective, with its latency and cost; `Rejection`: one that cannot."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from flyball.perf import MemoryBudget
 from flyball.planning.configuration import Configuration
@@ -63,11 +64,11 @@ class Candidate:
 def cost_key(tariff: Tariff, typical: int, peak: int) -> CostKey:
     """What candidates are ranked by: dollars at typical traffic, then at the peak, then GPUs.
 
-    One's own machines without a price cost nothing more; machines that nobody has described come last.
+    One's own machines without a price cost nothing more; others whose price is not known come last.
     """
     at_typical, at_peak = tariff.cost(typical), tariff.cost(peak)
-    assumed = tariff.rental.machine.source == "assumed"
-    return assumed, at_typical.usd_per_hour, at_peak.usd_per_hour, at_typical.accelerators, at_peak.accelerators
+    missing = tariff.rental.price_is_missing
+    return missing, at_typical.usd_per_hour, at_peak.usd_per_hour, at_typical.accelerators, at_peak.accelerators
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +76,12 @@ class Rejection:
     """Why not: the reason holds the number that decided."""
 
     configuration: Configuration
+    kind: Literal["machine", "memory", "floor", "replicas", "cost"]
+    """What stands in the way: no such machine, no room, an idle server too slow, too many needed, or a cheaper one."""
     reason: str
     ways_out: tuple[str, ...] = ()
-    floor_s: float | None = None
-    """The TTFT, or what else is missed, of an idle server, where that alone is too slow."""
+    shortfall: float | None = None
+    """By which factor it misses: an idle server's latency over its bound, or replicas over those allowed."""
 
     @property
     def label(self) -> str:

@@ -7,18 +7,24 @@ from typing import Any
 from flyball.catalog import Accelerator
 
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8)
+SHORT_STEP, LONG_STEP = 2048, 8192
+"""The values of max_num_batched_tokens that are tried: vLLM's defaults on small chips and on large ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """One way to build a replica. `flags` are the engine flags in which two ways on the same chips differ."""
+    """One way to build a replica."""
 
     accelerator: Accelerator
     tensor_parallel_size: int = 1
     quantization: str | None = None
     """None: as the checkpoint is."""
-    max_num_batched_tokens: int | None = None
-    """None: as it is derived."""
+    max_num_batched_tokens: int = SHORT_STEP
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all GPUs of a replica."""
+        return self.tensor_parallel_size * self.accelerator.memory_bytes
 
     @property
     def label(self) -> str:

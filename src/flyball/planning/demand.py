@@ -28,18 +28,12 @@ class Demand:
     peak_rate: Derived[float]
     prompt_tokens: Sequence[int]
     output_tokens: Sequence[int]
+    mean_prompt_tokens: float
+    mean_output_tokens: float
     gaps: Sequence[float]
     """Between arrivals, in units of their mean."""
     longest_request: Derived[int]
     """Tokens, prompt and output together."""
-
-    @property
-    def mean_prompt_tokens(self) -> float:
-        return float(np.mean(self.prompt_tokens))
-
-    @property
-    def mean_output_tokens(self) -> float:
-        return float(np.mean(self.output_tokens))
 
     @property
     def mean_tokens(self) -> float:
@@ -59,6 +53,8 @@ def demand(shape: WorkloadShape, *, slo: SLO, recordings: Recordings, rng: Gener
         peak_rate=_peak_rate(shape, recordings.trace, typical),
         prompt_tokens=prompts,
         output_tokens=outputs,
+        mean_prompt_tokens=float(np.mean(prompts)),
+        mean_output_tokens=float(np.mean(outputs)),
         gaps=(gaps / gaps.mean()).tolist(),
         longest_request=Derived(
             value=_longest(shape.prompt_tokens, recordings.prompt_tokens, prompts)

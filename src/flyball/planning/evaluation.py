@@ -19,6 +19,7 @@ from flyball.planning.sizing import SizedEngine
 from flyball.planning.speed import Speed
 from flyball.spec import ServingSpec
 
+MOST_REPLICAS = 100
 START_S = 75.0
 """vLLM from its process's start to ready, apart from reading weights: measured 87 to 95 s on an H200 (0.26, 8B, bf16,
 16 GB), of which torch.compile 20 to 23 s, CUDA graphs 1 to 4 s, imports and API server 50 s."""
@@ -57,10 +58,12 @@ class Evaluation:
         return Derived(value=round(seconds, 1), reason=reason)
 
     @cached_property
-    def most(self) -> int | None:
-        """Replicas that the spec allows."""
+    def most(self) -> Derived[int]:
+        """Replicas that the spec allows, or that a plan makes sense of."""
         scaling = self.spec.scaling
-        return scaling.max if "max" in scaling.model_fields_set else None
+        if "max" in scaling.model_fields_set:
+            return Derived(value=scaling.max, reason="scaling.max")
+        return Derived(value=MOST_REPLICAS, reason="what a plan makes sense of")
 
     @cached_property
     def fewest(self) -> int:
@@ -93,8 +96,8 @@ class Evaluation:
         ]
 
     def candidates(self) -> list[Candidate] | Rejection:
-        """One for each way to rent, cheapest first; or why there is none."""
-        if self.most is not None and self.fewest > self.most:
+        """One for each way to rent; or why there is none."""
+        if self.fewest > self.most.value:
             return self._too_many(self.fewest, f"even at saturation, {self.load.saturation_rate:.3g} req/s each")
         missed = self.load.idle().misses(self.spec.slo)
         if missed is not None:
@@ -104,16 +107,21 @@ class Evaluation:
                 configuration=self.configuration,
                 reason=f"{metric.upper()} p{percentile} floor {floor * 1000:.0f} ms > {limit * 1000:.0f} ms with an"
                 " idle server: no replica count can meet it",
-                floor_s=floor / limit,
+                kind="floor",
+                shortfall=floor / limit,
             )
         capacity = self.load.capacity(self.spec.slo)
-        fleet = replicas(self.spec.scaling, self.demand, capacity, self.load)
-        if self.most is not None and fleet.peak > self.most:
-            return self._too_many(fleet.peak, f"{capacity.rate:.3g} req/s each within {capacity.bound}")
-        return sorted(
-            (self._candidate(tariff, capacity, fleet) for tariff in self._tariffs(stream_s=self._stream_s(capacity))),
-            key=lambda candidate: candidate.cost_key,
-        )
+        held = f"{capacity.rate:.3g} req/s each within {capacity.bound}"
+        if needed(self.demand.peak_rate.value, capacity.rate) + SPARE > self.most.value:
+            return self._too_many(needed(self.demand.peak_rate.value, capacity.rate) + SPARE, held)
+        fleet = replicas(self.spec.scaling, self.spec.slo, self.demand, capacity, self.load)
+        if fleet.peak > self.most.value:
+            return self._too_many(fleet.peak, held)
+        return [
+            self._candidate(tariff, capacity, fleet)
+            for tariff in self._tariffs(stream_s=self._stream_s(capacity))
+            if not tariff.uses_spot or tariff.cost(fleet.peak).spot_machines
+        ]
 
     def _stream_s(self, capacity: Capacity) -> float:
         return self.load.at(capacity.rate).quantiles_s["e2e", 99] if self.spec.hardware.spot.allowed else 0.0
@@ -122,8 +130,10 @@ class Evaluation:
         rate = self.demand.peak_rate.value
         return Rejection(
             configuration=self.configuration,
+            kind="replicas",
+            shortfall=count / self.most.value,
             reason=f"replicas needed {count} ({count - SPARE} for {rate:g} req/s, {why}, and {SPARE} to lose)"
-            f" > scaling.max {self.most}",
+            f" > {self.most.value}, {self.most.reason}",
         )
 
     def _candidate(self, tariff: Tariff, capacity: Capacity, fleet: Replicas) -> Candidate:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flyball.planning.demand import Demand
 from flyball.planning.derived import GIVEN, Derived
 from flyball.planning.replica_load import Capacity, ReplicaLoad
-from flyball.spec import ScalingSpec
+from flyball.spec import SLO, ScalingSpec
 
 SPARE = 1
 """Replicas that may be lost (a node, a reclaim, an update) without missing the objective."""
@@ -34,10 +34,18 @@ def needed(rate: float, capacity: float) -> int:
     return max(1, math.ceil(rate / capacity - 1e-9))
 
 
-def replicas(scaling: ScalingSpec, demand: Demand, capacity: Capacity, load: ReplicaLoad) -> Replicas:
+def _needed(rate: float, capacity: Capacity, load: ReplicaLoad, slo: SLO) -> int:
+    """The same, tried: the capacity lies between two rates that were served, and is not exact."""
+    count = needed(rate, capacity.rate)
+    while load.at(rate / count).misses(slo) is not None:
+        count += 1
+    return count
+
+
+def replicas(scaling: ScalingSpec, slo: SLO, demand: Demand, capacity: Capacity, load: ReplicaLoad) -> Replicas:
     """Whether `max` suffices is for the caller to judge: `peak` says what is needed, whatever the spec allows."""
     typical_rate, peak_rate = demand.typical_rate.value, demand.peak_rate.value
-    at_typical, at_peak = needed(typical_rate, capacity.rate), needed(peak_rate, capacity.rate)
+    at_typical, at_peak = (_needed(rate, capacity, load, slo) for rate in (typical_rate, peak_rate))
     peak = at_peak + SPARE
     given = scaling.model_fields_set
     least = (

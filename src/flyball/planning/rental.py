@@ -9,6 +9,7 @@ from flyball.spec import HardwareSpec
 
 OWN = "none"
 NEOCLOUDS = ("lambda", "runpod")
+_ASSUMED = "assumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,12 @@ class Rental:
     @property
     def is_priced(self) -> bool:
         return self.on_demand is not None or self.spot is not None
+
+    @property
+    def price_is_missing(self) -> bool:
+        """A machine of one's own costs nothing more; of any other the price is missing if it is not known."""
+        owned = self.machine.cloud.name == OWN and self.machine.source != _ASSUMED
+        return not self.is_priced and not owned
 
     @property
     def label(self) -> str:
@@ -65,14 +72,14 @@ def rentals(hardware: HardwareSpec, catalog: Catalog) -> tuple[tuple[Rental, ...
 def unpriced(accelerator: Accelerator) -> InstanceType:
     """A machine that nobody has described: eight GPUs, no price, no labels."""
     return InstanceType(
-        cloud=Cloud(name=OWN, spot_labels={}, source="assumed", as_of=None),
+        cloud=Cloud(name=OWN, spot_labels={}, source=_ASSUMED, as_of=None),
         name=f"{accelerator.name} x8",
         accelerator=accelerator.name,
         accelerator_count=8,
         vcpus=None,
         memory_bytes=None,
         node_labels={},
-        source="assumed",
+        source=_ASSUMED,
         as_of=None,
         note="no price known; name your machine and its price in a catalog file",
     )

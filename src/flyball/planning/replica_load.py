@@ -19,7 +19,7 @@ IDLE = 1e-3
 """Share of the saturation rate at which requests practically never meet."""
 SHARES = (IDLE, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of the saturation rate that are tried; between two of them latency is taken as linear."""
-_MEASURED = 300
+_MEASURED, _MEASURED_IDLE = 300, 150
 """Requests that percentiles are taken from at least: fifteen of them lie beyond the p95."""
 
 Quantile = tuple[LatencyMetric, int]
@@ -57,9 +57,10 @@ class ReplicaLoad:
         self.pool_tokens = budget.kv_cache.tokens
         self.demand = demand
         settings = budget.settings
+        limit = settings.max_model_len
+        prompts = (min(prompt, limit - 1) for prompt in demand.prompt_tokens)
         self.requests = [
-            (min(prompt, settings.max_model_len - 1), min(output, settings.max_model_len - 1))
-            for prompt, output in zip(demand.prompt_tokens, demand.output_tokens, strict=True)
+            (prompt, min(output, limit - prompt)) for prompt, output in zip(prompts, demand.output_tokens, strict=True)
         ]
         self.arrivals = list(accumulate(demand.gaps))
         self.most = max(1.0, min(settings.max_num_seqs, budget.kv_cache.concurrency(round(demand.mean_tokens))))
@@ -68,10 +69,10 @@ class ReplicaLoad:
     @cached_property
     def saturation_rate(self) -> float:
         """Requests per second that no scheduling could exceed: the batch full, the host hidden."""
-        prompt, output = self.demand.mean_prompt_tokens, self.demand.mean_output_tokens
+        output = self.demand.mean_output_tokens
         decode_s = self._decode_s(self.most) * output / self.most
         api_s = self.model.efficiency.request_s + output * self.model.efficiency.token_s
-        return 1 / max(self.prefill_s(self.most) + decode_s, api_s, 1e-9) if prompt else 1 / decode_s
+        return 1 / max(self.prefill_s(self.most) + decode_s, api_s)
 
     def prefill_s(self, sequences: float) -> float:
         """Seconds that a mean prompt adds to a step in which that many sequences decode."""
@@ -99,7 +100,7 @@ class ReplicaLoad:
         if rate not in self._known:
             # Those that find the engine filling up are not counted; as many more as fill it are.
             filling = round(2 * self.in_steady_state(rate))
-            count = min(len(self.requests), _MEASURED + 2 * filling)
+            count = min(len(self.requests), _MEASURED + 2 * filling) if filling > 2 else _MEASURED_IDLE
             loads = [
                 LoadRequest(prompt, output, arrival / rate)
                 for (prompt, output), arrival in zip(self.requests[:count], self.arrivals, strict=False)

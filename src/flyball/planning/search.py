@@ -5,13 +5,14 @@ than the best found costs in full: so few have to be served in virtual time, and
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flyball.catalog import Accelerator, Catalog, EngineRelease
 from flyball.errors import UsageError
 from flyball.perf import ModelArchitecture, served_model, weight_bytes
 from flyball.planning.candidate import Candidate, Rejection
-from flyball.planning.configuration import Configuration, configurations
+from flyball.planning.configuration import LONG_STEP, Configuration, configurations
 from flyball.planning.demand import Demand
 from flyball.planning.evaluation import Evaluation
 from flyball.planning.money import ASSUMED, SpotAssumptions, TokenPrice, break_even
@@ -21,8 +22,8 @@ from flyball.planning.sizing import Misfit, sized
 from flyball.planning.speed import Speed
 from flyball.spec import ServingSpec
 
-SHOWN = 6
-"""Accelerators for which an alternative is worked out at least."""
+SHOWN = 5
+"""Accelerators for which an alternative is worked out, unless it costs ten times as much."""
 
 
 def plan(
@@ -126,14 +127,21 @@ def _sized_engines(
         if chip.name not in largest and spec.hardware.accelerators:
             configuration = Configuration(accelerator=chip)
             reason = f"no machine of {spec.hardware.cloud} in the catalog has it"
-            rejections.append(Rejection(configuration=configuration, reason=reason))
+            rejections.append(Rejection(configuration=configuration, kind="machine", reason=reason))
     for configuration in configurations(chips, engine=given, largest=largest):
         for variant in _variants(configuration, architecture, given):
             engine = sized(architecture, variant, given=given, demand=demand, release=release)
-            if not isinstance(engine, Misfit):
-                engines.append((variant, engine))
-                break
-            rejections.append(Rejection(configuration=variant, reason=engine.reason, ways_out=engine.ways_out))
+            if isinstance(engine, Misfit):
+                rejections.append(
+                    Rejection(configuration=variant, kind="memory", reason=engine.reason, ways_out=engine.ways_out)
+                )
+                continue
+            engines.append((variant, engine))
+            longer = replace(variant, max_num_batched_tokens=LONG_STEP)
+            engine = sized(architecture, longer, given=given, demand=demand, release=release)
+            if "max_num_batched_tokens" not in given and not isinstance(engine, Misfit):
+                engines.append((longer, engine))
+            break
     return engines, rejections
 
 
@@ -155,10 +163,7 @@ def _search(evaluations: Sequence[Evaluation]) -> tuple[list[Candidate], list[Re
     rejections: list[Rejection] = []
     late: list[Evaluation] = []
     for evaluation in sorted(evaluations, key=lambda each: each.least_cost):
-        name = evaluation.configuration.accelerator.name
-        seen = {candidate.configuration.accelerator.name for candidate in found}
-        is_dearer = bool(found) and evaluation.least_cost > min(each.cost_key for each in found)
-        if is_dearer and (name in seen or len(seen) >= SHOWN):
+        if found and _is_left_out(evaluation, found):
             late.append(evaluation)
             continue
         candidates = evaluation.candidates()
@@ -167,13 +172,34 @@ def _search(evaluations: Sequence[Evaluation]) -> tuple[list[Candidate], list[Re
         else:
             found += candidates
     found.sort(key=lambda candidate: candidate.cost_key)
-    rejections += [Rejection(configuration=each.configuration, reason=_dearer(each, found[0])) for each in late]
-    return found, rejections
+    rejections += [
+        Rejection(configuration=each.configuration, kind="cost", reason=_dearer(each, found[0])) for each in late
+    ]
+    return _without_variants(found, rejections)
+
+
+def _is_left_out(evaluation: Evaluation, found: Sequence[Candidate]) -> bool:
+    """It cannot be cheaper than the best, and there are alternatives enough."""
+    best, least = min(each.cost_key for each in found), evaluation.least_cost
+    seen = {candidate.configuration.accelerator.name for candidate in found}
+    is_shown = evaluation.configuration.accelerator.name not in seen and len(seen) < SHOWN
+    is_far_off = least[:1] > best[:1] or least[1] > 10 * best[1] > 0
+    return least >= best and (is_far_off or not is_shown)
+
+
+def _without_variants(
+    found: Sequence[Candidate], rejections: Sequence[Rejection]
+) -> tuple[list[Candidate], list[Rejection]]:
+    """Of ways that differ in flags alone the cheapest, and a rejection only where no such way was found."""
+    candidates = {(each.label, each.tariff.rental.label, each.capacity_type): each for each in reversed(found)}
+    labels = {each.label for each in found}
+    refused = {each.label: each for each in reversed(rejections) if each.label not in labels}
+    return sorted(candidates.values(), key=lambda each: each.cost_key), list(reversed(refused.values()))
 
 
 def _dearer(evaluation: Evaluation, chosen: Candidate) -> str:
-    assumed, usd, _, accelerators, _ = evaluation.least_cost
-    if assumed:
+    missing, usd, _, accelerators, _ = evaluation.least_cost
+    if missing:
         return f"no price is known; it takes at least {accelerators} GPUs at typical traffic"
     best = chosen.typical.cost
     if usd > best.usd_per_hour:
@@ -182,13 +208,16 @@ def _dearer(evaluation: Evaluation, chosen: Candidate) -> str:
 
 
 def _verdict(rejections: Sequence[Rejection], scope: str) -> str:
-    floors = [each for each in rejections if each.floor_s is not None]
-    if floors:
-        best = min(floors, key=lambda each: each.floor_s or 0.0)
-        others = len(rejections) - len(floors)
-        start = "no replica count can meet the objective" if not others else "nothing meets the objective"
-        return f"{start}: the best is {best.label}: {best.reason}"
+    """Why there is no plan, with the configuration that comes closest."""
     if not rejections:
         return f"nothing to choose from: {scope}"
-    least = rejections[-1]
-    return f"nothing fits: {least.label}: {least.reason}"
+    starts = {
+        "replicas": "the objective takes too many replicas",
+        "floor": "no replica count can meet the objective",
+        "memory": "the model fits nowhere",
+        "machine": "no machine",
+    }
+    kind = next(kind for kind in starts if any(each.kind == kind for each in rejections))
+    those = [each for each in rejections if each.kind == kind]
+    best = min(those, key=lambda each: (each.shortfall or 0.0, -each.configuration.memory_bytes))
+    return f"{starts[kind]}; the best is {best.label}: {best.reason}"

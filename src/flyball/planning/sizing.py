@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from flyball.catalog import EngineRelease
 from flyball.errors import UsageError
 from flyball.perf import (
@@ -15,7 +17,7 @@ from flyball.perf import (
     memory_settings,
     ways_out,
 )
-from flyball.planning.configuration import Configuration
+from flyball.planning.configuration import SHORT_STEP, Configuration
 from flyball.planning.demand import Demand
 from flyball.planning.derived import GIVEN, Derived
 from flyball.units import format_bytes
@@ -24,7 +26,6 @@ FEWEST_SEQUENCES = 4
 """A pool that holds fewer requests than this leaves nothing to batch: all weights are read for a few tokens."""
 _CONTEXT_STEP = 1024
 _SEQUENCE_STEP = 8
-_GB = 1e9
 
 Engine = Mapping[str, Derived[Any]]
 """vLLM's flag names, and the value of each with its reason."""
@@ -57,17 +58,17 @@ def sized(
     """The engine of a replica. `given` are the spec's flags, which stand above everything derived."""
     device = device_memory(configuration.accelerator)
     engine = _before_the_pool(architecture, configuration, given=given, demand=demand, release=release)
-    limit = engine["max_model_len"].value
-    if demand.longest_request.value > architecture.longest_model_len:
-        return Misfit(reason=f"requests of {demand.longest_request.value:,} tokens > the model's context of {limit:,}")
     try:
         budget = _budget(architecture, engine, device=device, release=release)
     except UsageError as error:
         return Misfit(reason=error.what)
     if not budget.fits:
         return _misfit(architecture, budget, device=device)
+    if demand.mean_tokens > budget.settings.max_model_len:
+        limit = budget.settings.max_model_len
+        return Misfit(reason=f"requests of {demand.mean_tokens:,.0f} tokens, the mean, > max_model_len {limit:,}")
     holds = budget.kv_cache.concurrency(round(demand.mean_tokens))
-    if holds < FEWEST_SEQUENCES and demand.mean_tokens * FEWEST_SEQUENCES > limit:
+    if holds < FEWEST_SEQUENCES:
         return _misfit(architecture, budget, device=device, holds=holds)
     if "max_num_seqs" not in given:
         engine = {**engine, "max_num_seqs": _max_num_seqs(budget, demand, release, device)}
@@ -105,7 +106,10 @@ def _max_model_len(architecture: ModelArchitecture, demand: Demand) -> Derived[i
     longest = demand.longest_request.value
     wanted = -(-longest // _CONTEXT_STEP) * _CONTEXT_STEP
     if wanted > architecture.max_model_len:
-        return Derived(value=architecture.max_model_len, reason="the model's own context, which requests may exceed")
+        return Derived(
+            value=architecture.max_model_len,
+            reason=f"the model's own context; the longest request ({longest:,}) exceeds it",
+        )
     return Derived(
         value=wanted,
         reason=f"the longest request has {longest:,} tokens ({demand.longest_request.reason}); reserves no memory",
@@ -113,10 +117,13 @@ def _max_model_len(architecture: ModelArchitecture, demand: Demand) -> Derived[i
 
 
 def _max_num_batched_tokens(configuration: Configuration, demand: Demand) -> Derived[int]:
-    if configuration.max_num_batched_tokens is not None:
-        reason = "whole prompts in fewer steps; streams wait longer for each"
-        return Derived(value=configuration.max_num_batched_tokens, reason=reason)
-    return Derived(value=2048, reason="short steps: a long prompt is cut up, so that streams wait less for it")
+    p95 = int(np.percentile(demand.prompt_tokens, 95))
+    reason = (
+        f"short steps, so that streams wait less for the {p95:,} tokens of a long prompt (p95)"
+        if configuration.max_num_batched_tokens == SHORT_STEP
+        else f"long steps: with {SHORT_STEP:,} tokens a step prompts wait too long for each other"
+    )
+    return Derived(value=configuration.max_num_batched_tokens, reason=reason)
 
 
 def _max_num_seqs(budget: MemoryBudget, demand: Demand, release: EngineRelease, device: DeviceMemory) -> Derived[int]:
@@ -140,18 +147,23 @@ def _budget(
     return memory_budget(architecture, device=device, settings=settings, version=release.version)
 
 
+def _gb(count: float) -> str:
+    """In units of 1e9 bytes, as model cards count."""
+    return f"{count / 1e9:.0f} GB" if count >= 1e11 else f"{count / 1e9:.1f} GB"
+
+
 def _misfit(
     architecture: ModelArchitecture, budget: MemoryBudget, *, device: DeviceMemory, holds: float | None = None
 ) -> Misfit:
     if holds is not None:
         reason = f"the KV pool of {budget.kv_cache.tokens:,} tokens holds {holds:.1f} requests of mean length"
     elif budget.weights_bytes > budget.requested_bytes:
-        reason = f"weights {budget.weights_bytes / _GB:.0f} GB > {budget.requested_bytes / _GB:.0f} GB usable"
+        reason = f"weights {_gb(budget.weights_bytes)} > {_gb(budget.requested_bytes)} usable"
     else:
         available = max(budget.kv_cache.available_bytes, 0)
         reason = (
-            f"weights {budget.weights_bytes / _GB:.0f} GB and {(budget.used_bytes - budget.weights_bytes) / _GB:.1f} GB"
-            f" of other needs leave {available / _GB:.1f} GB of {budget.requested_bytes / _GB:.0f} GB for the KV cache:"
+            f"weights {_gb(budget.weights_bytes)} and {_gb(budget.used_bytes - budget.weights_bytes)}"
+            f" of other needs leave {_gb(available)} of {_gb(budget.requested_bytes)} for the KV cache:"
             f" less than one request of {budget.settings.max_model_len:,} tokens"
         )
     if budget.settings.tensor_parallel_size > 1:

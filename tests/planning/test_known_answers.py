@@ -1,0 +1,109 @@
+"""Answers that are known from measurements, or by arithmetic on what the makers publish."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from flyball.catalog import load_catalog, release
+from flyball.perf import builtin_architecture
+from flyball.planning import Configuration, PlanOutcome, SizedEngine, demand, sized
+from flyball.spec import SLO, Percentiles, WorkloadShape
+from flyball.workload import Recordings
+
+LLAMA_8B = "model: {id: meta-llama/Llama-3.1-8B-Instruct}\n"
+LLAMA_70B = "model: {id: meta-llama/Llama-3.3-70B-Instruct}\n"
+
+
+def test_70b_on_one_a100_is_rejected_and_two_are_offered(planner: Callable[..., PlanOutcome]) -> None:
+    """141 GB of weights do not fit one 80 GB chip; two do, and so do 4 bits, with the pool that is left."""
+    outcome = planner(LLAMA_70B + "hardware: {cloud: none, accelerators: [A100-80GB]}\nslo: {ttft: {p95: 2s}}\n")
+
+    assert outcome.plan is not None
+    assert outcome.plan.tensor_parallel_size >= 2
+    alone = next(each for each in outcome.rejections if each.configuration.tensor_parallel_size == 1)
+    assert "weights 141 GB >" in alone.reason
+    ways = " ".join(alone.ways_out)
+    assert "tensor_parallel_size=2 leaves a pool of" in ways
+    assert "quantization=awq leaves a pool of" in ways
+
+
+@pytest.mark.parametrize("model", ["meta-llama/Meta-Llama-3-8B", "meta-llama/Llama-3.1-8B"])
+def test_8b_on_one_a10g_holds_tens_of_sequences(model: str) -> None:
+    """With a context of 4,096 and 90 % of the memory some 30,000 tokens are left: 32 to 64 requests, not 256."""
+    architecture = builtin_architecture(model) or builtin_architecture("meta-llama/Llama-3.1-8B-Instruct")
+    assert architecture is not None
+    objective = SLO(ttft=Percentiles(p95=1.0))
+    wanted = demand(WorkloadShape(), slo=objective, recordings=Recordings(), rng=np.random.default_rng(0))
+
+    engine = sized(
+        architecture,
+        Configuration(accelerator=load_catalog().accelerator("A10G")),
+        given={"max_model_len": 4096, "gpu_memory_utilization": 0.9},
+        demand=wanted,
+        release=release("0.32.0"),
+    )
+
+    assert isinstance(engine, SizedEngine)
+    assert engine.budget.kv_cache.tokens == pytest.approx(30_000, rel=0.1)
+    assert 32 <= engine.engine["max_num_seqs"].value <= 64
+
+
+def test_24_requests_a_second_of_an_8b_need_one_h200(planner: Callable[..., PlanOutcome]) -> None:
+    """Measured on an H200: TTFT p95 88 ms at 24 req/s of this mix. One replica holds it; a second is there to lose."""
+    outcome = planner(
+        LLAMA_8B
+        + """
+workload:
+  arrivals: {poisson: 24}
+  prompt_tokens: {lognormal: {mu: 6.0, sigma: 0.6}}
+  output_tokens: {lognormal: {mu: 4.8, sigma: 0.6}}
+slo: {ttft: {p95: 200ms}}
+hardware: {cloud: none, accelerators: [H200]}
+"""
+    )
+
+    assert outcome.plan is not None
+    replicas = outcome.plan.chosen.replicas
+    assert (replicas.needed_typical, replicas.min.value) == (1, 2)
+    alone = outcome.plan.chosen.one_lost.quantiles_s["ttft", 95]
+    assert alone.low <= 0.088 <= alone.high
+
+
+def test_an_objective_under_every_floor_says_so(planner: Callable[..., PlanOutcome]) -> None:
+    """5 ms to the first token is less than an idle server takes: no replica count helps, and the best is named."""
+    outcome = planner(LLAMA_8B + "slo: {ttft: {p95: 5ms}}\nhardware: {cloud: aws}\n")
+
+    assert outcome.plan is None
+    assert "no replica count can meet the objective" in outcome.verdict
+    floors = {each.label: each.shortfall for each in outcome.rejections if each.kind == "floor"}
+    named = min(floors, key=lambda label: floors[label] or 0.0)
+    assert f"the best is {named}: TTFT p95 floor" in outcome.verdict
+    assert "> 5 ms with an idle server" in outcome.verdict
+
+
+def test_too_many_replicas_are_counted(planner: Callable[..., PlanOutcome]) -> None:
+    """A peak beyond scaling.max names the number that would be needed."""
+    outcome = planner(
+        LLAMA_8B
+        + "workload: {arrivals: {poisson: 400}}\nscaling: {max: 4}\nhardware: {cloud: none, accelerators: [H200]}\n"
+    )
+
+    assert outcome.plan is None
+    assert any("replicas needed" in each.reason and "> 4, scaling.max" in each.reason for each in outcome.rejections)
+
+
+def test_all_accelerators_take_less_than_two_seconds(planner: Callable[..., PlanOutcome]) -> None:
+    """Of the processor's time, so that a busy machine does not fail it."""
+    began = time.process_time()
+    outcome = planner(LLAMA_8B + "workload: {arrivals: {poisson: 24}, peak: 60}\nhardware: {cloud: none}\n")
+    took = time.process_time() - began
+
+    assert outcome.plan is not None
+    looked_at = [outcome.plan.chosen.configuration]
+    looked_at += [each.configuration for each in outcome.alternatives]
+    looked_at += [each.configuration for each in outcome.rejections]
+    chips = {configuration.accelerator.name for configuration in looked_at}
+    assert chips == {chip.name for chip in load_catalog().accelerators}
+    assert took < 2.0
