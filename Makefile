@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test quick check fmt clean
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-demo: $(VENV)/.ready  ## one vLLM replica becomes three under load and one again, proven
+$(VENV)/.ready: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+demo: $(VENV)/.installed  ## one vLLM replica becomes three under load and one again, proven
 	$(BIN)/flyball engine install
 	$(BIN)/flyball prove examples/local.yaml
 
