@@ -1,0 +1,158 @@
+"""`flyball calibrate`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from flyball.catalog import load_catalog
+from flyball.cli.measured_files import MeasuredServer, read_measured
+from flyball.cli.memory import parse_flags
+from flyball.cli.spec_file import read_text
+from flyball.engine.home import Home
+from flyball.errors import OutsideError, UsageError
+from flyball.perf.calibration import Calibration, Residual, residuals
+from flyball.perf.calibration import calibrate as fit
+from flyball.perf.calibrations import calibration_for, calibrations_from_json, calibrations_to_json, replaced
+from flyball.perf.measured_load import MeasuredLoad
+from flyball.spec import parse_yaml
+
+_SHOWN = ("ttft_mean_s", "tpot_mean_s", "requests_per_s")
+
+
+def calibrate(
+    *runs: Path,
+    accelerator: str | None = None,
+    model: str | None = None,
+    vllm: Annotated[str | None, Parameter(name="--vllm")] = None,
+    engine: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    source: str | None = None,
+    save: Path | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    catalog: Path | None = None,
+    output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
+) -> int:
+    """Fit the factors of the step-time model to measurements, and keep them for this accelerator and vLLM version.
+
+    Parameters
+    ----------
+    runs
+        Run folders of `flyball bench`, or files X-loads.jsonl beside X-boots.json. Several loads are better than one:
+        a single client, a saturated engine, and something between.
+    accelerator
+        What was measured, like H200, where the files do not say it.
+    model
+        What was served, where the files do not say it.
+    vllm
+        The server's version; by default the newest that is known.
+    engine
+        Flags that the server was started with: --engine max_num_seqs=64 tensor_parallel_size=2.
+    source
+        Where the measurements are from, kept with the factors.
+    save
+        The file to keep the factors in; by default flyball's own in your data folder, which `flyball plan` reads.
+    dry_run
+        Show the fit and keep nothing.
+    catalog
+        A YAML file with your own `accelerators`.
+    output
+        A table of every load, predicted against measured, or JSON.
+
+    """
+    chips = load_catalog(None if catalog is None else parse_yaml(read_text(catalog), source=str(catalog)))
+    server = MeasuredServer(
+        catalog=chips, accelerator=accelerator, model=model, version=vllm, flags=parse_flags(engine or ())
+    )
+    talk = Console(stderr=True)
+    loads = _read(runs, server, talk)
+    file = save or user_calibrations()
+    own = _saved(file)
+    report = []
+    for chip in dict.fromkeys(load.engine.accelerator.name for load in loads):
+        of_chip = [load for load in loads if load.engine.accelerator.name == chip]
+        fitted = _fitted(of_chip, own, source=source or ", ".join(str(run) for run in runs), talk=talk)
+        own = replaced(own, fitted)
+        report.append((fitted, residuals(of_chip, fitted.efficiency)))
+    if not dry_run:
+        _write(file, own)
+        talk.print(f"kept in {file}")
+    if output == "json":
+        print(json.dumps([_row(*each) for each in report], indent=2))
+    else:
+        for each in report:
+            _print(*each)
+    return 0
+
+
+def user_calibrations() -> Path:
+    """Where `flyball calibrate` keeps factors and `flyball plan` looks for them."""
+    return Home.of_user().root / "calibrations.json"
+
+
+def _read(runs: Sequence[Path], server: MeasuredServer, talk: Console) -> list[MeasuredLoad]:
+    if not runs:
+        raise UsageError("no measurement is named", fix="name run folders of `flyball bench`, or files of loads")
+    loads: list[MeasuredLoad] = []
+    for run in runs:
+        found, left_out = read_measured(run, server)
+        loads += found
+        for reason, count in left_out.items():
+            talk.print(f"{run}: {count} left out: {reason}", highlight=False)
+    if not loads:
+        raise UsageError("the files hold no load that can be used", fix="the reasons stand above")
+    return loads
+
+
+def _fitted(loads: Sequence[MeasuredLoad], own: Sequence[Calibration], *, source: str, talk: Console) -> Calibration:
+    engine = loads[0].engine
+    today = f"{datetime.now().astimezone():%Y-%m-%d}"
+    start = calibration_for(engine.accelerator, engine.version, own).efficiency
+    with Progress(console=talk, transient=True) as bar:
+        task = bar.add_task(f"fitting {len(loads)} loads on {engine.accelerator.name}", total=1.0)
+        return fit(
+            loads, start=start, source=source, as_of=today, progress=lambda share: bar.update(task, completed=share)
+        )
+
+
+def _saved(file: Path) -> list[Calibration]:
+    return calibrations_from_json(read_text(file), source=str(file)) if file.exists() else []
+
+
+def _write(file: Path, calibrations: Sequence[Calibration]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(calibrations_to_json(calibrations), encoding="utf-8")
+    except OSError as error:
+        raise OutsideError(f"cannot write {file}: {error.strerror}", fix="name another file with --save") from error
+
+
+def _row(calibration: Calibration, found: Sequence[Residual]) -> dict[str, Any]:
+    return {**asdict(calibration), "residuals": [{**asdict(each), "error": round(each.error, 4)} for each in found]}
+
+
+def _print(calibration: Calibration, found: Sequence[Residual]) -> None:
+    console = Console()
+    console.print(f"{calibration.accelerator}, vLLM {calibration.version}", highlight=False)
+    console.print({name: float(f"{value:.3g}") for name, value in asdict(calibration.efficiency).items()})
+    table = Table("load", *(f"{name.removesuffix('_s')}: measured, predicted" for name in _SHOWN), box=None)
+    for load in dict.fromkeys(each.load for each in found):
+        cells = {each.statistic: each for each in found if each.load == load}
+        table.add_row(load, *(_cell(cells.get(name)) for name in _SHOWN))
+    console.print(table)
+    tpot, ttft = f"{calibration.error:.0%}", f"{calibration.ttft_error:.0%}"
+    console.print(f"nine of ten loads: TPOT and throughput within {tpot}, TTFT within {ttft}", highlight=False)
+
+
+def _cell(residual: Residual | None) -> str:
+    if residual is None:
+        return "-"
+    if residual.statistic == "requests_per_s":
+        return f"{residual.measured:.2f}/s, {residual.error:+.1%}"
+    return f"{residual.measured * 1000:.1f} ms, {residual.error:+.1%}"
