@@ -19,6 +19,7 @@ from flyball.engine import (
     ServedModel,
     replica_args,
     replica_command,
+    replica_max_num_seqs,
     replica_memory,
     resolve_model,
     this_machine,
@@ -34,7 +35,6 @@ from flyball.scaling import ScalingPolicy
 from flyball.spec import ServingSpec
 from flyball.units import format_bytes
 
-MAX_NUM_SEQS = 256  # vLLM's default on a GPU below 70 GiB and on a CPU (engine/arg_utils.py:get_batch_defaults)
 RESERVE_BYTES = 1 << 30  # for the gateway, flyball itself and the rest of the machine
 
 
@@ -59,7 +59,7 @@ class Blueprint:
             engine=engine,
             machine=machine,
             model=model,
-            max_num_seqs=int(args.get("max_num_seqs", MAX_NUM_SEQS)),
+            max_num_seqs=replica_max_num_seqs(args, engine=engine, machine=machine),
             memory_bytes=replica_memory(args, engine=engine, model=model).total_bytes,
         )
 

@@ -1,6 +1,7 @@
 """TCP ports on the loopback interface: which are free, and who has one that is not."""
 
 import contextlib
+import random
 import socket
 
 import psutil
@@ -20,11 +21,13 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    """A port that the system hands out. Another process could take it before it is used; callers retry on that."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A free port below those that Linux gives to clients (ip_local_port_range begins at 32768).
+
+    A server may bind it many seconds from now; a port of the system's choice could be some connection's by then.
+    """
+    while not is_free(port := random.SystemRandom().randrange(20_000, 32_000)):
+        pass
+    return port
 
 
 def require_free(port: int, *, key: str) -> None:
