@@ -13,14 +13,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from flyball.catalog import load_catalog
+from flyball.cli.calibrations_file import read_calibrations, user_calibrations, write_calibrations
 from flyball.cli.measured_files import MeasuredServer, read_measured
 from flyball.cli.memory import parse_flags
 from flyball.cli.spec_file import read_text
-from flyball.engine.home import Home
-from flyball.errors import OutsideError, UsageError
+from flyball.errors import UsageError
 from flyball.perf.calibration import Calibration, Residual, residuals
 from flyball.perf.calibration import calibrate as fit
-from flyball.perf.calibrations import calibration_for, calibrations_from_json, calibrations_to_json, replaced
+from flyball.perf.calibrations import calibration_for, replaced
 from flyball.perf.measured_load import MeasuredLoad
 from flyball.spec import parse_yaml
 
@@ -73,7 +73,7 @@ def calibrate(
     talk = Console(stderr=True)
     loads = _read(runs, server, talk)
     file = save or user_calibrations()
-    own = _saved(file)
+    own = read_calibrations(file)
     report = []
     for chip in dict.fromkeys(load.engine.accelerator.name for load in loads):
         of_chip = [load for load in loads if load.engine.accelerator.name == chip]
@@ -81,7 +81,7 @@ def calibrate(
         own = replaced(own, fitted)
         report.append((fitted, residuals(of_chip, fitted.efficiency)))
     if not dry_run:
-        _write(file, own)
+        write_calibrations(file, own)
         talk.print(f"kept in {file}")
     if output == "json":
         print(json.dumps([_row(*each) for each in report], indent=2))
@@ -89,11 +89,6 @@ def calibrate(
         for each in report:
             _print(*each)
     return 0
-
-
-def user_calibrations() -> Path:
-    """Where `flyball calibrate` keeps factors and `flyball plan` looks for them."""
-    return Home.of_user().root / "calibrations.json"
 
 
 def _read(runs: Sequence[Path], server: MeasuredServer, talk: Console) -> list[MeasuredLoad]:
@@ -119,18 +114,6 @@ def _fitted(loads: Sequence[MeasuredLoad], own: Sequence[Calibration], *, source
         return fit(
             loads, start=start, source=source, as_of=today, progress=lambda share: bar.update(task, completed=share)
         )
-
-
-def _saved(file: Path) -> list[Calibration]:
-    return calibrations_from_json(read_text(file), source=str(file)) if file.exists() else []
-
-
-def _write(file: Path, calibrations: Sequence[Calibration]) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(calibrations_to_json(calibrations), encoding="utf-8")
-    except OSError as error:
-        raise OutsideError(f"cannot write {file}: {error.strerror}", fix="name another file with --save") from error
 
 
 def _row(calibration: Calibration, found: Sequence[Residual]) -> dict[str, Any]:
