@@ -7,7 +7,7 @@ import pytest
 
 from flyball.catalog import DEFAULT_RELEASE, Catalog, load_catalog, release
 from flyball.perf import builtin_architecture
-from flyball.planning import PlanOutcome, TokenPrice, default_speed, demand, plan
+from flyball.planning import PlanOutcome, TokenPrice, demand, plan
 from flyball.spec import ServingSpec, parse_model
 from flyball.workload import Recordings
 
@@ -31,7 +31,6 @@ def planner() -> Planner:
             catalog=known or catalog,
             release=release(DEFAULT_RELEASE),
             demand=demand(spec.workload, slo=spec.slo, recordings=Recordings(), rng=rng),
-            speed_of=default_speed,
             api=api,
         )
 

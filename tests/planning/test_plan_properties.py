@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from flyball.catalog import load_catalog, release
 from flyball.perf import builtin_architecture
+from flyball.perf.efficiency import Efficiency
 from flyball.perf.step_model import StepModel
-from flyball.planning import Candidate, Configuration, PlanOutcome, SizedEngine, default_speed, demand, sized
+from flyball.planning import Candidate, Configuration, PlanOutcome, SizedEngine, demand, sized
 from flyball.planning.replica_load import ReplicaLoad
 from flyball.spec import SLO, Percentiles, WorkloadShape
 from flyball.workload import Recordings
@@ -106,7 +107,7 @@ def load() -> ReplicaLoad:
     wanted = demand(WorkloadShape(), slo=objective, recordings=Recordings(), rng=np.random.default_rng(0))
     engine = sized(architecture, Configuration(accelerator=chip), given={}, demand=wanted, release=release("0.32.0"))
     assert isinstance(engine, SizedEngine)
-    model = StepModel(architecture, chip, engine.budget.settings, default_speed(chip).efficiency)
+    model = StepModel(architecture, chip, engine.budget.settings, Efficiency())
     return ReplicaLoad(model, engine.budget, wanted)
 
 

@@ -10,13 +10,14 @@ import yaml
 from cyclopts import Parameter
 
 from flyball.catalog import DEFAULT_RELEASE, load_catalog, release
+from flyball.cli.calibrations_file import read_calibrations, user_calibrations
 from flyball.cli.model_source import load_architecture
 from flyball.cli.plan_document import plan_document
 from flyball.cli.plan_plot import plan_page
 from flyball.cli.plan_table import print_plan
 from flyball.cli.spec_file import read_spec, read_text
 from flyball.errors import OutsideError, UsageError
-from flyball.planning import TokenPrice, default_speed, demand
+from flyball.planning import TokenPrice, demand
 from flyball.planning import plan as make_plan
 from flyball.spec import parse_yaml
 from flyball.workload import read_recordings
@@ -65,7 +66,7 @@ def plan(
         catalog=known,
         release=release(vllm),
         demand=demand(serving.workload, slo=serving.slo, recordings=recordings, rng=np.random.default_rng(_SEED)),
-        speed_of=default_speed,
+        calibrations=read_calibrations(user_calibrations()),
         api=None if api_price is None else parse_price(api_price),
     )
     if plot is not None:

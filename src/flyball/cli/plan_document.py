@@ -101,7 +101,14 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
         }
         if tariff.uses_spot
         else None,
-        "speed": candidate.speed,
+        "calibration": {
+            "calibrated": candidate.calibration.calibrated,
+            "step_time_error": candidate.calibration.error,
+            "ttft_error": candidate.calibration.ttft_error,
+            "vllm": candidate.calibration.version,
+            "source": candidate.calibration.source,
+            "as_of": candidate.calibration.as_of,
+        },
     }
 
 

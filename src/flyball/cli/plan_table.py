@@ -55,7 +55,9 @@ def _print_chosen(spec: ServingSpec, plan: Plan, say: Say) -> None:
             f" {even.reason}"
         )
         say(f"{text}; typical traffic costs ${even.api_usd_per_hour_typical:,.2f}/h there")
-    say(f"latency {chosen.speed}")
+    known = chosen.calibration
+    when = f", {known.as_of}" if known.as_of else ""
+    say(f"latency within {known.error:.0%} (TTFT {known.ttft_error:.0%}): {known.source}{when}")
 
 
 def _capacity(candidate: Candidate) -> str:

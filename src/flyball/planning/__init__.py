@@ -5,18 +5,15 @@ from flyball.planning.configuration import Configuration
 from flyball.planning.demand import Demand, demand
 from flyball.planning.derived import Derived
 from flyball.planning.fleet import Replicas
-from flyball.planning.interval import CALIBRATED_ERROR, UNCALIBRATED_ERROR, Estimate, LatencyEstimate
+from flyball.planning.interval import Estimate, LatencyEstimate
 from flyball.planning.money import BreakEven, Cost, SpotAssumptions, Tariff, TokenPrice
 from flyball.planning.plan import Plan, PlanOutcome
 from flyball.planning.rental import Rental
 from flyball.planning.replica_load import Capacity
 from flyball.planning.search import plan
 from flyball.planning.sizing import Misfit, SizedEngine, sized
-from flyball.planning.speed import Speed, default_speed
 
 __all__ = [
-    "CALIBRATED_ERROR",
-    "UNCALIBRATED_ERROR",
     "BreakEven",
     "Candidate",
     "Capacity",
@@ -34,11 +31,9 @@ __all__ = [
     "Rental",
     "Replicas",
     "SizedEngine",
-    "Speed",
     "SpotAssumptions",
     "Tariff",
     "TokenPrice",
-    "default_speed",
     "demand",
     "plan",
     "sized",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flyball.perf import MemoryBudget
+from flyball.perf.calibration import Calibration
 from flyball.planning.configuration import Configuration
 from flyball.planning.derived import Derived
 from flyball.planning.fleet import Replicas
@@ -45,8 +46,8 @@ class Candidate:
     """At the peak, one replica gone."""
     start_s: Derived[float]
     """From the container's start to ready."""
-    speed: str
-    """Where the speed factors come from."""
+    calibration: Calibration
+    """The factors of the step times, and what predictions with them are worth."""
 
     @property
     def label(self) -> str:

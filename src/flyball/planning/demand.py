@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.random import Generator
 
+from flyball.perf.latency import Traffic
 from flyball.planning.derived import GIVEN, Derived
 from flyball.spec import SLO, Lengths, WorkloadShape
 from flyball.workload import LengthHistogram, Recordings, Trace, token_counts
@@ -26,12 +27,9 @@ class Demand:
 
     typical_rate: Derived[float]
     peak_rate: Derived[float]
-    prompt_tokens: Sequence[int]
-    output_tokens: Sequence[int]
+    traffic: Traffic
     mean_prompt_tokens: float
     mean_output_tokens: float
-    gaps: Sequence[float]
-    """Between arrivals, in units of their mean."""
     longest_request: Derived[int]
     """Tokens, prompt and output together."""
 
@@ -51,11 +49,9 @@ def demand(shape: WorkloadShape, *, slo: SLO, recordings: Recordings, rng: Gener
     return Demand(
         typical_rate=typical,
         peak_rate=_peak_rate(shape, recordings.trace, typical),
-        prompt_tokens=prompts,
-        output_tokens=outputs,
+        traffic=Traffic(prompt_tokens=prompts, output_tokens=outputs, gaps=(gaps / gaps.mean()).tolist()),
         mean_prompt_tokens=float(np.mean(prompts)),
         mean_output_tokens=float(np.mean(outputs)),
-        gaps=(gaps / gaps.mean()).tolist(),
         longest_request=Derived(
             value=_longest(shape.prompt_tokens, recordings.prompt_tokens, prompts)
             + _longest(shape.output_tokens, recordings.output_tokens, outputs),

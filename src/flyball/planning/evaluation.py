@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from flyball.perf import ModelArchitecture, served_model, weight_bytes
+from flyball.perf.calibration import Calibration
 from flyball.perf.step_model import StepModel
 from flyball.planning.candidate import Candidate, CostKey, OperatingPoint, Rejection, cost_key
 from flyball.planning.configuration import Configuration
@@ -16,7 +17,6 @@ from flyball.planning.money import SpotAssumptions, Tariff, tariffs, token_price
 from flyball.planning.rental import Rental
 from flyball.planning.replica_load import Capacity, ReplicaLoad
 from flyball.planning.sizing import SizedEngine
-from flyball.planning.speed import Speed
 from flyball.spec import ServingSpec
 
 MOST_REPLICAS = 100
@@ -37,14 +37,14 @@ class Evaluation:
     configuration: Configuration
     sized: SizedEngine
     rentals: Sequence[Rental]
-    speed: Speed
+    calibration: Calibration
     assumptions: SpotAssumptions
 
     @cached_property
     def load(self) -> ReplicaLoad:
         settings = self.sized.budget.settings
         model = served_model(self.architecture, settings)
-        step = StepModel(model, self.configuration.accelerator, settings, self.speed.efficiency)
+        step = StepModel(model, self.configuration.accelerator, settings, self.calibration.efficiency)
         return ReplicaLoad(step, self.sized.budget, self.demand)
 
     @cached_property
@@ -148,24 +148,20 @@ class Evaluation:
             replicas=fleet,
             typical=self._point(demand.typical_rate.value, fleet.typical, capacity, tariff),
             peak=self._point(demand.peak_rate.value, fleet.peak, capacity, tariff),
-            one_lost=estimated(
-                self.load.at(demand.peak_rate.value / max(1, fleet.peak - 1)),
-                limit_rate=self.load.saturation_rate,
-                error=self.speed.error,
-            ),
+            one_lost=estimated(self.load, demand.peak_rate.value / max(1, fleet.peak - 1), self.calibration),
             start_s=self.start_s,
-            speed=self.speed.source,
+            calibration=self.calibration,
         )
 
     def _point(self, rate: float, count: int, capacity: Capacity, tariff: Tariff) -> OperatingPoint:
-        latency = self.load.at(rate / count)
+        latency = estimated(self.load, rate / count, self.calibration)
         cost = tariff.cost(count)
         share = self.load.input_share(latency.in_system)
         return OperatingPoint(
             rate=rate,
             replicas=count,
             utilization=rate / (count * capacity.rate),
-            latency=estimated(latency, limit_rate=self.load.saturation_rate, error=self.speed.error),
+            latency=latency,
             cost=cost,
             tokens=token_price(cost.usd_per_hour, rate, self.demand, input_share=share),
         )

@@ -1,15 +1,11 @@
-"""`Estimate`: a predicted number with the interval in which it should lie."""
+"""`LatencyEstimate`: predicted latency with the interval in which it should lie."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flyball.planning.replica_load import Latency, Quantile
-
-CALIBRATED_ERROR = 0.10
-"""Of step times on a chip whose factors were fitted to measurements: the bar that saturated throughput has to meet."""
-UNCALIBRATED_ERROR = 0.35
-"""With the factors of another chip: what published planners of that kind are off by on new chips is 15 to 45 %."""
+from flyball.perf.calibration import Calibration
+from flyball.planning.replica_load import Quantile, ReplicaLoad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +26,25 @@ class LatencyEstimate:
     in_system: float
 
 
-def estimated(latency: Latency, *, limit_rate: float, error: float) -> LatencyEstimate:
-    """The latency with its interval: an engine slower by `error` is also fuller, more so near the limit.
+def estimated(load: ReplicaLoad, rate: float, calibration: Calibration) -> LatencyEstimate:
+    """The latency at `rate`, and that of an engine whose every step takes longer, or less, by the calibration's error.
 
-    Time in a queue goes with 1 / (1 - load); the interval is that of all steps longer, or shorter, by `error`.
+    Such an engine is the same one on another clock, under a higher or lower rate: the interval widens near saturation.
     """
-    load = min(latency.rate / limit_rate, 0.999)
+    latency = load.at(rate)
 
-    def scaled(factor: float) -> float:
-        return math.inf if load * factor >= 1 else factor * (1 - load) / (1 - load * factor)
+    def on_another_clock(quantile: Quantile, factor: float) -> float:
+        if rate * factor >= load.saturation_rate:
+            return math.inf
+        return factor * load.between(rate * factor).quantiles_s[quantile]
 
-    low, high = scaled(1 / (1 + error)), scaled(1 + error)
+    def estimate(quantile: Quantile, value: float) -> Estimate:
+        factor = 1 + (calibration.ttft_error if quantile[0] == "ttft" else calibration.error)
+        low, high = on_another_clock(quantile, 1 / factor), on_another_clock(quantile, factor)
+        return Estimate(value=value, low=min(low, value), high=max(high, value))
+
     return LatencyEstimate(
-        rate=latency.rate,
-        quantiles_s={
-            quantile: Estimate(value=value, low=value * low, high=value * high)
-            for quantile, value in latency.quantiles_s.items()
-        },
+        rate=rate,
+        quantiles_s={quantile: estimate(quantile, value) for quantile, value in latency.quantiles_s.items()},
         in_system=latency.in_system,
     )

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 
-from flyball.perf.load import LoadRequest, ServedRequest, serve
+from flyball.perf.latency import Traffic
+from flyball.perf.load import ServedRequest, serve
 from flyball.perf.memory import MemoryBudget
 from flyball.perf.step_model import StepModel
 from flyball.perf.step_time import prompt_pairs
-from flyball.planning.demand import Demand
+from flyball.planning.demand import SAMPLE, Demand
 from flyball.spec import SLO, LatencyMetric
 
 PERCENTILES = (50, 90, 95, 99)
@@ -57,12 +57,7 @@ class ReplicaLoad:
         self.pool_tokens = budget.kv_cache.tokens
         self.demand = demand
         settings = budget.settings
-        limit = settings.max_model_len
-        prompts = (min(prompt, limit - 1) for prompt in demand.prompt_tokens)
-        self.requests = [
-            (prompt, min(output, limit - prompt)) for prompt, output in zip(prompts, demand.output_tokens, strict=True)
-        ]
-        self.arrivals = list(accumulate(demand.gaps))
+        self.traffic = cut(demand.traffic, settings.max_model_len)
         self.most = max(1.0, min(settings.max_num_seqs, budget.kv_cache.concurrency(round(demand.mean_tokens))))
         self._known: dict[float, Latency] = {}
 
@@ -100,14 +95,20 @@ class ReplicaLoad:
         if rate not in self._known:
             # Those that find the engine filling up are not counted; as many more as fill it are.
             filling = round(2 * self.in_steady_state(rate))
-            count = min(len(self.requests), _MEASURED + 2 * filling) if filling > 2 else _MEASURED_IDLE
-            loads = [
-                LoadRequest(prompt, output, arrival / rate)
-                for (prompt, output), arrival in zip(self.requests[:count], self.arrivals, strict=False)
-            ]
+            count = _MEASURED + 2 * filling if filling > 2 else _MEASURED_IDLE
+            loads = self.traffic.arrivals(rate, min(count, SAMPLE))
             served = serve(self.model, loads, kv_cache_tokens=self.pool_tokens)
-            self._known[rate] = _latency(served[min(filling, count // 2) :], rate)
+            self._known[rate] = _latency(served[min(filling, len(served) // 2) :], rate)
         return self._known[rate]
+
+    def between(self, rate: float) -> Latency:
+        """As `at`, but interpolated where rates on both sides have been served already."""
+        below = max((known for known in self._known if known <= rate), default=None)
+        above = min((known for known in self._known if known >= rate), default=None)
+        if below is None or above is None:
+            return self.at(rate)
+        way = (rate - below) / (above - below) if above > below else 0.0
+        return _mixed(self._known[below], self._known[above], way)
 
     def in_steady_state(self, rate: float) -> float:
         """Sequences that decode at once at `rate`, by Little's law; all that may, if they cannot keep up."""
@@ -143,12 +144,31 @@ class ReplicaLoad:
             before, after = met.quantiles_s[metric, percentile], missed.quantiles_s[metric, percentile]
             if after > limit and (limit - before) / (after - before) < way:
                 way = (limit - before) / (after - before)
-                bound = f"{metric} p{percentile} {limit * 1000:.0f} ms"
-        return Capacity(
-            rate=met.rate + way * (missed.rate - met.rate),
-            bound=bound,
-            in_system=met.in_system + way * (missed.in_system - met.in_system),
-        )
+                bound = f"{metric.upper()} p{percentile} {limit * 1000:g} ms"
+        edge = _mixed(met, missed, way)
+        return Capacity(rate=edge.rate, bound=bound, in_system=edge.in_system)
+
+
+def cut(traffic: Traffic, max_model_len: int) -> Traffic:
+    """As vLLM takes it: a prompt and its output together are no longer than the context."""
+    prompts = [min(prompt, max_model_len - 1) for prompt in traffic.prompt_tokens]
+    outputs = [
+        min(output, max_model_len - prompt) for prompt, output in zip(prompts, traffic.output_tokens, strict=True)
+    ]
+    return Traffic(prompt_tokens=prompts, output_tokens=outputs, gaps=traffic.gaps)
+
+
+def _mixed(one: Latency, other: Latency, way: float) -> Latency:
+    """`way` from one to the other."""
+
+    def mean(first: float, second: float) -> float:
+        return first + way * (second - first)
+
+    return Latency(
+        rate=mean(one.rate, other.rate),
+        quantiles_s={quantile: mean(value, other.quantiles_s[quantile]) for quantile, value in one.quantiles_s.items()},
+        in_system=mean(one.in_system, other.in_system),
+    )
 
 
 def _latency(served: list[ServedRequest], rate: float) -> Latency:

@@ -4,13 +4,15 @@ Configurations are tried in the order of what they cost at the least (every repl
 than the best found costs in full: so few have to be served in virtual time, and none that is left out is cheaper.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from flyball.catalog import Accelerator, Catalog, EngineRelease
+from flyball.catalog import Catalog, EngineRelease
 from flyball.errors import UsageError
 from flyball.perf import ModelArchitecture, served_model, weight_bytes
+from flyball.perf.calibration import Calibration
+from flyball.perf.calibrations import calibration_for
 from flyball.planning.candidate import Candidate, Rejection
 from flyball.planning.configuration import LONG_STEP, Configuration, configurations
 from flyball.planning.demand import Demand
@@ -19,7 +21,6 @@ from flyball.planning.money import ASSUMED, SpotAssumptions, TokenPrice, break_e
 from flyball.planning.plan import Plan, PlanOutcome
 from flyball.planning.rental import Rental, rentals
 from flyball.planning.sizing import Misfit, sized
-from flyball.planning.speed import Speed
 from flyball.spec import ServingSpec
 
 SHOWN = 5
@@ -33,11 +34,14 @@ def plan(
     catalog: Catalog,
     release: EngineRelease,
     demand: Demand,
-    speed_of: Callable[[Accelerator], Speed],
+    calibrations: Sequence[Calibration] = (),
     assumptions: SpotAssumptions = ASSUMED,
     api: TokenPrice | None = None,
 ) -> PlanOutcome:
-    """The plan for a spec. UsageError if it asks for what the engine's version or the catalog does not have."""
+    """The plan for a spec; `calibrations` are the user's own.
+
+    UsageError if it asks for what the engine's version or the catalog does not have.
+    """
     places, scope = rentals(spec.hardware, catalog)
     given = _given_flags(spec, release)
     engines, rejections = _sized_engines(
@@ -51,7 +55,7 @@ def plan(
             configuration=configuration,
             sized=engine,
             rentals=[place for place in places if place.holds(configuration)],
-            speed=speed_of(configuration.accelerator),
+            calibration=calibration_for(configuration.accelerator, release.version, calibrations),
             assumptions=assumptions,
         )
         for configuration, engine in engines

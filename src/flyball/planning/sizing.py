@@ -117,7 +117,7 @@ def _max_model_len(architecture: ModelArchitecture, demand: Demand) -> Derived[i
 
 
 def _max_num_batched_tokens(configuration: Configuration, demand: Demand) -> Derived[int]:
-    p95 = int(np.percentile(demand.prompt_tokens, 95))
+    p95 = int(np.percentile(demand.traffic.prompt_tokens, 95))
     reason = (
         f"short steps, so that streams wait less for the {p95:,} tokens of a long prompt (p95)"
         if configuration.max_num_batched_tokens == SHORT_STEP
