@@ -67,6 +67,7 @@ class ServeCommand:
     node: Node
     """Where it begins."""
     model: Word | None
+    """Its first argument, if it has one; it may also be the flag `model`."""
     flags: Mapping[str, Flag]
     deprecated_module: str = ""
     """The module, where it is started as `python -m vllm.entrypoints...`."""
@@ -132,8 +133,6 @@ def build(words: Sequence[Word], *, node: Node, release: EngineRelease, module: 
     for flag in _parse(words, release, positional):
         flags[flag.name] = flag
     model = positional[0] if positional else None
-    if model is None and "model" in flags:
-        model = Word(text=flags["model"].text, node=flags["model"].node)
     return ServeCommand(node=node, model=model, flags=flags, deprecated_module=module, config=flags.get("config"))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from flyball.catalog import DEFAULT_RELEASE, RELEASES, EngineRelease, release
-from flyball.lint.command import Flag, ServeCommand, flags_of_config, serve_command
+from flyball.lint.command import Flag, ServeCommand, Word, flags_of_config, serve_command
 from flyball.lint.image import Image, parse_image
 from flyball.lint.node import Node
 from flyball.lint.parsing import parse_embedded
@@ -56,6 +56,12 @@ class Engine:
     def env(self) -> Mapping[str, Node]:
         """The entries of `env` by name."""
         return {entry.at("name").text: entry for entry in self.container.at("env").items()}
+
+    @property
+    def model(self) -> Word | None:
+        """A Hugging Face id or a path; None if the manifest does not say it."""
+        flag = self.flags.get("model")
+        return self.command.model or (Word(text=flag.text, node=flag.node) if flag else None)
 
     def flag(self, name: str) -> Flag | None:
         return self.flags.get(name)

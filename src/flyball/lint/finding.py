@@ -45,3 +45,30 @@ class Finding:
     """What to write instead."""
     reference: str
     """Where this is known from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleInfo:
+    """What all findings of one rule have in common."""
+
+    id: str
+    severity: Severity
+    finds: str
+    """What it looks for, as a noun phrase."""
+    why: str
+    """What happens because of it, in a sentence."""
+    reference: str
+
+    def finding(
+        self, place: Place, *, message: str, evidence: str, fix: str, severity: Severity | None = None
+    ) -> Finding:
+        return Finding(
+            rule=self.id,
+            severity=severity or self.severity,
+            place=place,
+            message=message,
+            evidence=evidence,
+            why=self.why,
+            fix=fix,
+            reference=self.reference,
+        )

@@ -7,11 +7,10 @@ from difflib import get_close_matches
 from flyball.catalog import release
 from flyball.lint.finding import SEVERITIES, Finding, Place
 from flyball.lint.manifests import LintSettings, Manifests, relate
-from flyball.lint.reading import READING_RULES, KubernetesObject, SourceDocument, read_objects
-from flyball.lint.rule_set import RULES
-from flyball.lint.suppression import Suppression, suppressions
-
-UNKNOWN_SUPPRESSION = "unknown-suppression"
+from flyball.lint.placement import catalog
+from flyball.lint.reading import KubernetesObject, SourceDocument, read_objects
+from flyball.lint.rule_set import RULE_INFOS, RULES
+from flyball.lint.suppression import UNKNOWN_SUPPRESSION, Suppression, suppressions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +28,7 @@ class LintReport:
 def lint(documents: Sequence[SourceDocument], settings: LintSettings | None = None) -> list[Finding]:
     """The findings of all rules over everything in `documents` together, less what the documents silence.
 
-    UsageError only for a `settings.vllm_version` that the catalogue does not know; a document that cannot be read is
-    a finding.
+    UsageError only for settings that the catalogue does not know; a document that cannot be read is a finding.
     """
     return list(lint_report(documents, settings).findings)
 
@@ -40,6 +38,8 @@ def lint_report(documents: Sequence[SourceDocument], settings: LintSettings | No
     settings = settings or LintSettings()
     if settings.vllm_version is not None:
         release(settings.vllm_version)
+    if settings.accelerator is not None:
+        catalog().accelerator(settings.accelerator)
     reading = read_objects(documents)
     manifests = relate(reading.objects, settings)
     silent = list(suppressions(documents, reading.objects))
@@ -59,24 +59,16 @@ def _order(finding: Finding) -> tuple[str, int, int, str, str]:
     return place.file, place.line, SEVERITIES.index(finding.severity), finding.rule, finding.message
 
 
-def rule_ids() -> frozenset[str]:
-    return frozenset({rule.id for rule in RULES} | {each[0] for each in READING_RULES} | {UNKNOWN_SUPPRESSION})
-
-
 def unknown_suppressions(silent: Iterable[Suppression]) -> Iterator[Finding]:
-    known = rule_ids()
+    known = [info.id for info in RULE_INFOS]
     for one in silent:
-        for unknown in sorted(one.rules - known):
+        for unknown in sorted(one.rules.difference(known)):
             close = get_close_matches(unknown, known, n=1)
-            yield Finding(
-                rule=UNKNOWN_SUPPRESSION,
-                severity="warning",
-                place=_place(one.object, file=one.file, line=one.line),
+            yield UNKNOWN_SUPPRESSION.finding(
+                _place(one.object, file=one.file, line=one.line),
                 message=f"there is no rule {unknown}",
                 evidence=unknown,
-                why="the rule that was meant still fires, or was renamed and is no longer silenced",
                 fix=f"did you mean {close[0]}?" if close else "`flyball lint --rules` lists the rules",
-                reference="docs/lint.md",
             )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any
 
 import yaml
@@ -72,7 +73,7 @@ def split_documents(text: str) -> Iterator[tuple[int, str]]:
     """(lines before it, text) of each document. YAML allows its markers in the first column only, even in a block."""
     start: int = 0
     lines: list[str] = []
-    for number, line in enumerate(text.splitlines(keepends=True)):
+    for number, line in enumerate(StringIO(text, newline="\n")):
         if not _MARKER.match(line):
             lines.append("\n" if _DIRECTIVE.match(line) else line)
             continue

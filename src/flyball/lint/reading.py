@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flyball.lint.finding import Finding, Place
+from flyball.lint.finding import Finding, Place, RuleInfo
 from flyball.lint.node import Node
 from flyball.lint.parsing import Mistake, parse_documents
 
@@ -56,17 +56,30 @@ class Reading:
     @property
     def is_broken(self) -> bool:
         """Whether a document could not be read at all."""
-        return any(finding.rule == BROKEN for finding in self.findings)
+        return any(finding.rule == BROKEN.id for finding in self.findings)
 
 
-BROKEN, DUPLICATE, SKIPPED = "broken-yaml", "duplicate-key", "not-kubernetes"
-
-READING_RULES = (
-    (BROKEN, "error", "a document that is neither YAML nor JSON"),
-    (DUPLICATE, "error", "a key that stands twice in one mapping"),
-    (SKIPPED, "info", "a document that is no Kubernetes object, and was not checked"),
+BROKEN = RuleInfo(
+    id="broken-yaml",
+    severity="error",
+    finds="a document that is neither YAML nor JSON",
+    why="nothing in this document was checked, and kubectl will refuse it",
+    reference="https://yaml.org/spec/1.2.2/",
 )
-"""(id, severity, what it finds) of the findings that reading itself makes."""
+DUPLICATE = RuleInfo(
+    id="duplicate-key",
+    severity="error",
+    finds="a key that stands twice in one mapping",
+    why="only one of the two counts, and strict clients refuse the whole object",
+    reference="https://yaml.org/spec/1.2.2/#mapping",
+)
+SKIPPED = RuleInfo(
+    id="not-kubernetes",
+    severity="info",
+    finds="a document that is no Kubernetes object, and was not checked",
+    why="the rules know Kubernetes objects, Prometheus rules, Grafana dashboards and values of the Prometheus Adapter",
+    reference="https://kubernetes.io/docs/concepts/overview/working-with-objects/",
+)
 
 
 def read_objects(documents: Sequence[SourceDocument]) -> Reading:
@@ -123,44 +136,27 @@ def bare_kind(root: Node) -> str:
 
 
 def broken(document: SourceDocument, mistake: Mistake) -> Finding:
-    line = document.text.splitlines()[mistake.line - 1 : mistake.line]
+    line = document.text.split("\n")[mistake.line - 1 : mistake.line]
     template = any("{{" in each for each in line)
-    return Finding(
-        rule=BROKEN,
-        severity="error",
-        place=Place(file=document.name, line=mistake.line),
+    return BROKEN.finding(
+        Place(file=document.name, line=mistake.line),
         message=f"this document cannot be read: {mistake.problem}",
         evidence="".join(line).strip(),
-        why="nothing in this document was checked, and kubectl will refuse it",
         fix="render it first (`helm template`, `kustomize build`)" if template else "correct the YAML on this line",
-        reference="https://yaml.org/spec/1.2.2/",
     )
 
 
 def duplicate(document: SourceDocument, mistake: Mistake, within: KubernetesObject) -> Finding:
-    return Finding(
-        rule=DUPLICATE,
-        severity="error",
-        place=Place(
-            file=document.name, line=mistake.line, kind=within.kind, namespace=within.namespace, name=within.name
-        ),
-        message=mistake.problem,
-        evidence=document.text.splitlines()[mistake.line - 1].strip(),
-        why="only one of the two counts, and strict clients refuse the whole object",
-        fix="keep one",
-        reference="https://yaml.org/spec/1.2.2/#mapping",
-    )
+    place = Place(file=document.name, line=mistake.line, kind=within.kind, namespace=within.namespace, name=within.name)
+    evidence = document.text.split("\n")[mistake.line - 1].strip()
+    return DUPLICATE.finding(place, message=mistake.problem, evidence=evidence, fix="keep one")
 
 
 def skipped(document: SourceDocument, root: Node) -> Finding:
     keys = ", ".join(key for key, _ in list(root.entries())[:4])
-    return Finding(
-        rule=SKIPPED,
-        severity="info",
-        place=Place(file=document.name, line=root.line),
+    return SKIPPED.finding(
+        Place(file=document.name, line=root.line),
         message="this document is no Kubernetes object (it has no kind and apiVersion) and was skipped",
         evidence=keys or type(root.value).__name__,
-        why="the rules know Kubernetes objects, Prometheus rules, Grafana dashboards and Prometheus Adapter rules",
         fix="nothing, if that is so; render charts first (`helm template`)",
-        reference="https://kubernetes.io/docs/concepts/overview/working-with-objects/",
     )

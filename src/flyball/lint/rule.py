@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from flyball.lint.engine import Engine
-from flyball.lint.finding import Finding, Place, Severity
+from flyball.lint.finding import Finding, Place, RuleInfo, Severity
 from flyball.lint.manifests import Manifests, Scaling
 from flyball.lint.node import Node
 from flyball.lint.query import Query
@@ -49,13 +49,7 @@ class Located:
 class Rule:
     """One known way to get it wrong."""
 
-    id: str
-    severity: Severity
-    finds: str
-    """What it looks for, as a noun phrase."""
-    why: str
-    """What happens because of it, in a sentence."""
-    reference: str
+    info: RuleInfo
     check: Callable[[Manifests], Iterator[Located]]
 
 
@@ -71,41 +65,30 @@ def rules_over(
             def check(manifests: Manifests) -> Iterator[Located]:
                 for subject in subjects(manifests):
                     for hit in function(subject):
-                        yield located(hit, rule, subject.object)
+                        yield located(hit, info, subject.object)
 
-            rule = Rule(
-                id=function.__name__.replace("_", "-"),
-                severity=severity,
-                finds=finds,
-                why=why,
-                reference=reference,
-                check=check,
+            info = RuleInfo(
+                id=function.__name__.replace("_", "-"), severity=severity, finds=finds, why=why, reference=reference
             )
-            return rule
+            return Rule(info=info, check=check)
 
         return decorate
 
     return declared
 
 
-def located(hit: Hit, rule: Rule, within: KubernetesObject) -> Located:
+def located(hit: Hit, info: RuleInfo, within: KubernetesObject) -> Located:
     each = hit.within or within
-    finding = Finding(
-        rule=rule.id,
-        severity=hit.severity or rule.severity,
-        place=Place(
-            file=hit.at.file or each.file,
-            line=hit.at.line,
-            kind=each.kind,
-            namespace=each.namespace,
-            name=each.name,
-            key_path=hit.at.key_path,
-        ),
-        message=hit.says,
-        evidence=hit.evidence or hit.at.written,
-        why=rule.why,
-        fix=hit.fix,
-        reference=rule.reference,
+    place = Place(
+        file=hit.at.file or each.file,
+        line=hit.at.line,
+        kind=each.kind,
+        namespace=each.namespace,
+        name=each.name,
+        key_path=hit.at.key_path,
+    )
+    finding = info.finding(
+        place, message=hit.says, evidence=hit.evidence or hit.at.written, fix=hit.fix, severity=hit.severity
     )
     return Located(finding=finding, object=each)
 

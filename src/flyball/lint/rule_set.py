@@ -1,5 +1,7 @@
 """All rules, by theme, in the order in which the rule page shows them."""
 
+from flyball.lint.finding import RuleInfo
+from flyball.lint.reading import BROKEN, DUPLICATE, SKIPPED
 from flyball.lint.rule import Rule
 from flyball.lint.rules import (
     autoscaling,
@@ -17,6 +19,7 @@ from flyball.lint.rules import (
     signals,
     storage,
 )
+from flyball.lint.suppression import UNKNOWN_SUPPRESSION
 
 THEMES: tuple[tuple[str, tuple[Rule, ...]], ...] = (
     ("Scaling signals", signals.RULES),
@@ -36,3 +39,8 @@ THEMES: tuple[tuple[str, tuple[Rule, ...]], ...] = (
 )
 
 RULES: tuple[Rule, ...] = tuple(rule for _, rules in THEMES for rule in rules)
+
+DOCUMENT_RULES: tuple[RuleInfo, ...] = (BROKEN, DUPLICATE, SKIPPED, UNKNOWN_SUPPRESSION)
+"""What reading the documents finds by itself."""
+
+RULE_INFOS: tuple[RuleInfo, ...] = (*(rule.info for rule in RULES), *DOCUMENT_RULES)

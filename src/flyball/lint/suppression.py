@@ -4,10 +4,18 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from flyball.lint.finding import Finding
+from flyball.lint.finding import Finding, RuleInfo
 from flyball.lint.reading import KubernetesObject, SourceDocument
 
 IGNORE_ANNOTATION = "flyball.dev/ignore"
+
+UNKNOWN_SUPPRESSION = RuleInfo(
+    id="unknown-suppression",
+    severity="warning",
+    finds="a comment or annotation that silences a rule which does not exist",
+    why="the rule that was meant still fires, or was renamed and is no longer silenced",
+    reference="docs/lint.md",
+)
 
 _COMMENT = re.compile(r"#\s*flyball:\s*ignore\[(?P<rules>[^\]]*)\]")
 
@@ -34,7 +42,7 @@ class Suppression:
 def suppressions(documents: Sequence[SourceDocument], objects: Iterable[KubernetesObject]) -> Iterator[Suppression]:
     """What `# flyball: ignore[rule]` comments and `flyball.dev/ignore` annotations silence."""
     for document in documents:
-        for number, line in enumerate(document.text.splitlines(), start=1):
+        for number, line in enumerate(document.text.split("\n"), start=1):
             comment = _COMMENT.search(line)
             if comment:
                 alone = not line[: comment.start()].strip()

@@ -60,7 +60,7 @@ def _option(flag: str) -> str:
 
 def architecture_of(engine: Engine) -> ModelArchitecture | None:
     """By the Hugging Face id, or by a path that ends in the name of one."""
-    model = engine.command.model
+    model = engine.model
     if model is None or not model.text:
         return None
     named = builtin_architecture(model.text)
@@ -108,7 +108,7 @@ def _value(flag: Flag) -> Any:
 
 
 def _model_node(engine: Engine) -> Node:
-    return engine.command.model.node if engine.command.model else engine.command.node
+    return engine.model.node if engine.model else engine.command.node
 
 
 def _gpus(fit: Fit) -> str:

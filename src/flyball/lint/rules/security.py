@@ -74,7 +74,7 @@ def secret_in_env(engine: Engine) -> Iterator[Hit]:
 )
 def unneeded_hub_token(engine: Engine) -> Iterator[Hit]:
     offline = engine.env.get("HF_HUB_OFFLINE")
-    model = engine.command.model
+    model = engine.model
     is_local = (offline is not None and offline.at("value").text == "1") or (model and model.text.startswith("/"))
     for name in _HUB_TOKENS if is_local else ():
         if name in engine.env:

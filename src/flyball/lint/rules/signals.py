@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 from flyball.lint.command import Flag
 from flyball.lint.engine import Engine
+from flyball.lint.image import parse_image
 from flyball.lint.manifests import Scaling
 from flyball.lint.metric_names import metric_of
+from flyball.lint.pods import PodTemplate, same_namespace
 from flyball.lint.promql import Binary, Expression, Number, selectors, walk
 from flyball.lint.query import Query
-from flyball.lint.rule import Hit, Rule, query_rule, scaling_rule
+from flyball.lint.rule import Hit, InContext, Rule, context_rule, query_rule, scaling_rule
 from flyball.lint.scaler import Signal
 from flyball.lint.series import COUNTING, bare_selectors, statistic, yields_one_series
 
@@ -18,6 +20,8 @@ MOST_SEQS = 1024
 """The largest default of --max-num-seqs (GPUs with 70 GiB or more)."""
 _HPA_LAW = "https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details"
 _KEDA_PROMETHEUS = "https://keda.sh/docs/latest/scalers/prometheus/"
+_LABELS_OF_BOTH = frozenset({"namespace", "cluster"})
+"""Labels that scraping gives to the router's series as well."""
 _OWN_LABELS = frozenset({"engine", "le", "finished_reason", "reason", "source", "__name__"})
 _FLAWED = {
     "cpu": "the CPU of a GPU engine says nothing about its load: one thread spins, the rest waits",
@@ -238,6 +242,32 @@ def _threshold(query: Query) -> float | None:
     return None if scaled else number
 
 
+@context_rule(
+    "error",
+    finds="a scaling query that counts the router's metrics too",
+    why="the production-stack router exports the engines' gauges again under the same names: the sum counts twice",
+    reference="vllm-project/production-stack, src/vllm_router/services/metrics_service",
+)
+def router_counted_too(each: InContext) -> Iterator[Hit]:
+    routers = [pod for pod in each.manifests.pods if same_namespace(pod.object, each.object) and _is_router(pod)]
+    for query in each.manifests.queries if routers else ():
+        if query.scaler not in each.engine.scalers or not query.expression:
+            continue
+        for selector in selectors(query.expression):
+            labels = {matcher.label for matcher in selector.matchers}
+            if selector.name.startswith("vllm:num_requests_") and labels <= _LABELS_OF_BOTH:
+                router = routers[0].object
+                says = f"the router of {router.kind} {router.name} exports {selector.name} too"
+                fix = f'{selector.name}{{model_name="..."}}: the router\'s series have no model_name'
+                yield Hit(at=query.node, says=says, fix=fix, within=query.object, evidence=selector.name)
+                break
+
+
+def _is_router(pod: PodTemplate) -> bool:
+    images = [parse_image(container.at("image").text).repository for container in pod.containers]
+    return any("vllm-router" in image or "lmstack-router" in image for image in images)
+
+
 RULES: tuple[Rule, ...] = (
     blind_signal,
     waiting_only,
@@ -249,4 +279,5 @@ RULES: tuple[Rule, ...] = (
     unscoped_query,
     counter_without_rate,
     ratio_as_percent,
+    router_counted_too,
 )

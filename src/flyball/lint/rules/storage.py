@@ -58,7 +58,7 @@ def no_shared_memory(engine: Engine) -> Iterator[Hit]:
 
 def hub_model(engine: Engine) -> Node | None:
     """The value that names a model of the Hugging Face hub; None if the model is a path or unknown."""
-    model = engine.command.model
+    model = engine.model
     if model is None or not model.text or model.text.startswith(("/", ".", "~", "$", "s3:", "gs:", "oci:")):
         return None
     return model.node
@@ -88,7 +88,7 @@ def download_per_replica(each: InContext) -> Iterator[Hit]:
 
 
 def _name(engine: Engine) -> str:
-    return engine.command.model.text if engine.command.model else ""
+    return engine.model.text if engine.model else ""
 
 
 @serving_rule(
@@ -114,7 +114,7 @@ def model_revision_unpinned(engine: Engine) -> Iterator[Hit]:
 )
 def hub_not_offline(engine: Engine) -> Iterator[Hit]:
     entry = engine.env.get("HF_HUB_OFFLINE")
-    model = engine.command.model
+    model = engine.model
     if (
         model is None
         or not model.text.startswith("/")
