@@ -72,7 +72,8 @@ def curl_line(spec: ServingSpec, url: str) -> str:
     """A command that asks the fleet something."""
     key = f' -H "authorization: Bearer ${spec.gateway.api_key_env}"' if spec.gateway.api_key_env else ""
     model = spec.model.served_name or spec.model.id
-    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
+    message = '{"role": "user", "content": "What is the capital of France?"}'
+    body = f'{{"model": "{model}", "temperature": 0, "messages": [{message}]}}'
     return f"curl {url}/v1/chat/completions -H 'content-type: application/json'{key} -d '{body}'"
 
 
