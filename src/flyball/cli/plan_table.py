@@ -1,6 +1,6 @@
 """A plan for people: the choice on top, then the alternatives, then what was rejected."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import TextIO
 
@@ -25,7 +25,7 @@ def print_plan(spec: ServingSpec, outcome: PlanOutcome, out: TextIO, *, why: boo
         if why:
             _print_reasons(outcome.plan, say)
     _print_alternatives(spec, outcome.alternatives, say)
-    _print_rejections(outcome.rejections, say, ways_out=why or outcome.plan is None)
+    _print_rejections(outcome.rejections, say, complete=why, ways_out=why or outcome.plan is None)
 
 
 def _print_chosen(spec: ServingSpec, plan: Plan, say: Say) -> None:
@@ -161,18 +161,23 @@ def _print_alternatives(spec: ServingSpec, alternatives: Sequence[Candidate], sa
     ]
     _print_columns([heads, *rows], say, left=3)
     if len(alternatives) > _SHOWN:
-        say(f"  and {len(alternatives) - _SHOWN} dearer ones")
+        say(f"  and {len(alternatives) - _SHOWN} more")
 
 
-def _print_rejections(rejections: Iterable[Rejection], say: Say, *, ways_out: bool) -> None:
-    """Equal reasons in one line."""
+def _print_rejections(rejections: Sequence[Rejection], say: Say, *, complete: bool, ways_out: bool) -> None:
+    """Equal reasons in one line; those that are only dearer in one line, unless all is asked for."""
+    dearer = [] if complete else [each for each in rejections if each.kind == "cost"]
     by_reason: dict[str, list[Rejection]] = {}
     for rejection in rejections:
-        by_reason.setdefault(rejection.reason, []).append(rejection)
-    if by_reason:
+        if rejection not in dearer:
+            by_reason.setdefault(rejection.reason, []).append(rejection)
+    if rejections:
         say("\nrejected")
     for reason, those in by_reason.items():
         say(f"  {', '.join(each.label for each in those)}: {reason}")
         if ways_out:
             for way in those[0].ways_out:
                 say(f"    {way}")
+    if dearer:
+        first = dearer[0]
+        say(f"  {first.label}: {first.reason}{f'; and {len(dearer) - 1} more' if len(dearer) > 1 else ''} (--why)")

@@ -1,8 +1,6 @@
 """`Configuration`: which chip, how many of them a replica has, how the weights are stored."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from flyball.catalog import Accelerator
 
@@ -30,15 +28,3 @@ class Configuration:
     def label(self) -> str:
         count = f"{self.tensor_parallel_size} x " if self.tensor_parallel_size > 1 else ""
         return f"{count}{self.accelerator.name}{f' {self.quantization}' if self.quantization else ''}"
-
-
-def configurations(
-    accelerators: Sequence[Accelerator], *, engine: Mapping[str, Any], largest: Mapping[str, int]
-) -> Iterator[Configuration]:
-    """Unquantised ones. `engine` holds the spec's flags; `largest`, by accelerator, the GPUs of its largest machine."""
-    given = engine.get("tensor_parallel_size")
-    sizes = TENSOR_PARALLEL_SIZES if given is None else (int(given),)
-    for accelerator in accelerators:
-        for size in sizes:
-            if size <= largest[accelerator.name]:
-                yield Configuration(accelerator=accelerator, tensor_parallel_size=size)

@@ -4,23 +4,19 @@ Configurations are tried in the order of what they cost at the least (every repl
 than the best found costs in full: so few have to be served in virtual time, and none that is left out is cheaper.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 from flyball.catalog import Catalog, EngineRelease
-from flyball.errors import UsageError
 from flyball.perf import ModelArchitecture, served_model, weight_bytes
 from flyball.perf.calibration import Calibration
 from flyball.perf.calibrations import calibration_for
 from flyball.planning.candidate import Candidate, Rejection
-from flyball.planning.configuration import LONG_STEP, Configuration, configurations
 from flyball.planning.demand import Demand
+from flyball.planning.engines import engines_that_fit, given_flags, wanted_configurations
 from flyball.planning.evaluation import Evaluation
 from flyball.planning.money import ASSUMED, SpotAssumptions, TokenPrice, break_even
 from flyball.planning.plan import Plan, PlanOutcome
-from flyball.planning.rental import Rental, rentals
-from flyball.planning.sizing import Misfit, sized
+from flyball.planning.rental import rentals
 from flyball.spec import ServingSpec
 
 SHOWN = 5
@@ -43,10 +39,10 @@ def plan(
     UsageError if it asks for what the engine's version or the catalog does not have.
     """
     places, scope = rentals(spec.hardware, catalog)
-    given = _given_flags(spec, release)
-    engines, rejections = _sized_engines(
-        spec, architecture, places, catalog=catalog, given=given, demand=demand, release=release
-    )
+    given = given_flags(spec, release)
+    configurations, rejections = wanted_configurations(spec.hardware, places, catalog=catalog, given=given)
+    engines, misfits = engines_that_fit(architecture, configurations, given=given, demand=demand, release=release)
+    rejections += misfits
     evaluations = [
         Evaluation(
             spec=spec,
@@ -96,69 +92,6 @@ def _plan(
         if api is None
         else break_even(chosen.tariff, api, demand, capacity_rate=chosen.capacity.rate, fleet=fleet),
     )
-
-
-def _given_flags(spec: ServingSpec, release: EngineRelease) -> Mapping[str, Any]:
-    """The spec's own flags, checked against the version."""
-    given = dict(spec.engine)
-    if spec.model.quantization is not None:
-        given.setdefault("quantization", spec.model.quantization)
-    release.check_args(given)
-    if int(given.get("pipeline_parallel_size", 1)) > 1:
-        raise UsageError("engine.pipeline_parallel_size: plans know no pipeline parallelism", fix="leave it out")
-    return given
-
-
-def _sized_engines(
-    spec: ServingSpec,
-    architecture: ModelArchitecture,
-    places: Sequence[Rental],
-    *,
-    catalog: Catalog,
-    given: Mapping[str, Any],
-    demand: Demand,
-    release: EngineRelease,
-) -> tuple[list[tuple[Configuration, Any]], list[Rejection]]:
-    """Every configuration that starts; quantised to fp8 where the weights as they are do not fit."""
-    largest: dict[str, int] = {}
-    for place in places:
-        name = place.machine.accelerator
-        largest[name] = max(largest.get(name, 0), place.machine.accelerator_count)
-    wanted = [catalog.accelerator(name) for name in spec.hardware.accelerators] or list(catalog.accelerators)
-    chips = [chip for chip in wanted if chip.name in largest]
-    engines, rejections = [], []
-    for chip in wanted:
-        if chip.name not in largest and spec.hardware.accelerators:
-            configuration = Configuration(accelerator=chip)
-            reason = f"no machine of {spec.hardware.cloud} in the catalog has it"
-            rejections.append(Rejection(configuration=configuration, kind="machine", reason=reason))
-    for configuration in configurations(chips, engine=given, largest=largest):
-        for variant in _variants(configuration, architecture, given):
-            engine = sized(architecture, variant, given=given, demand=demand, release=release)
-            if isinstance(engine, Misfit):
-                rejections.append(
-                    Rejection(configuration=variant, kind="memory", reason=engine.reason, ways_out=engine.ways_out)
-                )
-                continue
-            engines.append((variant, engine))
-            longer = replace(variant, max_num_batched_tokens=LONG_STEP)
-            engine = sized(architecture, longer, given=given, demand=demand, release=release)
-            if "max_num_batched_tokens" not in given and not isinstance(engine, Misfit):
-                engines.append((longer, engine))
-            break
-    return engines, rejections
-
-
-def _variants(
-    configuration: Configuration, architecture: ModelArchitecture, given: Mapping[str, Any]
-) -> list[Configuration]:
-    """As it is; in fp8 if that does not fit and nothing is said about quantisation."""
-    chip, size = configuration.accelerator, configuration.tensor_parallel_size
-    if "quantization" in given:
-        return [Configuration(accelerator=chip, tensor_parallel_size=size, quantization=str(given["quantization"]))]
-    if architecture.quantization is None and chip.supports_fp8:
-        return [configuration, Configuration(accelerator=chip, tensor_parallel_size=size, quantization="fp8")]
-    return [configuration]
 
 
 def _search(evaluations: Sequence[Evaluation]) -> tuple[list[Candidate], list[Rejection]]:
