@@ -130,7 +130,7 @@ def _print(calibration: Calibration, found: Sequence[Residual]) -> None:
         table.add_row(load, *(_cell(cells.get(name)) for name in _SHOWN))
     console.print(table)
     tpot, ttft = f"{calibration.error:.0%}", f"{calibration.ttft_error:.0%}"
-    console.print(f"nine of ten loads: TPOT and throughput within {tpot}, TTFT within {ttft}", highlight=False)
+    console.print(f"expected of other loads: TPOT and throughput within {tpot}, TTFT within {ttft}", highlight=False)
 
 
 def _cell(residual: Residual | None) -> str:

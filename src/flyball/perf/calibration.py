@@ -6,6 +6,7 @@ that the loads say nothing about stays where it was.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from flyball.perf.measured_load import MeasuredLoad
 
 UNCALIBRATED_ERROR = 0.35
 """Of step times with typical factors: across the chips calibrated here they are 10 to 35 % off for single models."""
+
+ONE_LOAD_ERROR = 0.2
+"""What a single load, however well it is fitted, leaves open about others; it falls with the root of their number."""
 
 _PRIOR = {
     "compute": 0.2,
@@ -77,7 +81,8 @@ class Calibration:
     models: tuple[str, ...]
     efficiency: Efficiency
     error: float
-    """Relative, of TPOT and throughput: nine of ten loads are predicted better than this."""
+    """Relative, of TPOT and throughput: what to expect of other loads. What nine of ten fitted ones stay within, and
+    more where few were fitted."""
     ttft_error: float
     """The same of mean TTFT."""
     loads: int
@@ -158,13 +163,14 @@ def calibrate(
     (accelerator,) = {load.engine.accelerator.name for load in loads}
     efficiency = fit_efficiency(loads, start=start, progress=progress)
     found = residuals(loads, efficiency)
+    unseen = ONE_LOAD_ERROR / sqrt(len(loads))
     return Calibration(
         accelerator=accelerator,
         version=max((load.engine.version for load in loads), key=_number),
         models=tuple(sorted({load.engine.model.name for load in loads})),
         efficiency=efficiency,
-        error=_nine_of_ten(found, ("tpot_mean_s", "requests_per_s")),
-        ttft_error=_nine_of_ten(found, ("ttft_mean_s",)),
+        error=hypot(_nine_of_ten(found, ("tpot_mean_s", "requests_per_s")), unseen),
+        ttft_error=hypot(_nine_of_ten(found, ("ttft_mean_s",)), unseen),
         loads=len(loads),
         source=source,
         as_of=as_of,

@@ -137,10 +137,14 @@ class EngineReplica:
             return 1
         first_s = self.model.decode(decoding, context)
         slope_s = max(0.0, self.model.decode(decoding, context + decoding) - first_s)
-        # Step n is scheduled when step n - 2 is computed.
-        room_s = until_s - max(self._device_free_s, start_s) - first_s
+        if not self.async_scheduling:
+            first_s += sum(self.model.host(0, 0, decoding))
+        # Step n is scheduled when step n - 2 is computed, or step n - 1 without scheduling ahead.
+        ahead = 1 if self.async_scheduling else 0
+        device_s = max(self._device_free_s, start_s)
+        room_s = until_s - device_s - first_s
         if room_s <= 0:
-            return 2 if until_s > max(self._device_free_s, start_s) else 1
+            return 1 + ahead if until_s > device_s else 1
         if slope_s * room_s < 1e-6 * first_s**2:
-            return 3 + int(room_s / first_s)
-        return 3 + int((sqrt(first_s**2 + 2 * slope_s * room_s) - first_s) / slope_s)
+            return 2 + ahead + int(room_s / first_s)
+        return 2 + ahead + int((sqrt(first_s**2 + 2 * slope_s * room_s) - first_s) / slope_s)

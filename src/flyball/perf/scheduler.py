@@ -117,8 +117,12 @@ class Scheduler:
         crowded = self._make_room_to_decode()
         chunks = self._chunks(admit=not crowded)
         while not chunks and not self._decoding:
-            self._preempt_last()
-            chunks = self._chunks(admit=False)
+            # Only what has finished, or prompts that hold each other up, stand in the way.
+            if self._leaving:
+                self.release_finished()
+            else:
+                self._preempt_last()
+            chunks = self._chunks(admit=not self.running)
         decoding, context = self._decoding, self._context
         may_admit_next = bool(self.waiting) and (crowded or bool(self._leaving))
         steps = 1 if chunks or may_admit_next else self._decode_only_steps(most_steps)
