@@ -51,8 +51,8 @@ def _print_chosen(spec: ServingSpec, plan: Plan, say: Say) -> None:
         text = (
             f"never cheaper than the API: {even.reason}"
             if even.rate is None
-            else f"cheaper than the API from {even.rate:.3g} req/s, {even.tokens_per_day or 0:.3g} tokens a day:"
-            f" {even.reason}"
+            else f"cheaper than the API from {even.rate:.3g} req/s,"
+            f" {(even.tokens_per_day or 0) / 1e6:,.0f} million tokens a day: {even.reason}"
         )
         say(f"{text}; typical traffic costs ${even.api_usd_per_hour_typical:,.2f}/h there")
     known = chosen.calibration
@@ -132,9 +132,9 @@ def _print_columns(rows: Sequence[Sequence[str]], say: Say, *, left: int = 1) ->
 def _print_reasons(plan: Plan, say: Say) -> None:
     say("\nwhy")
     for name, value in plan.derived.items():
-        shown = f"{value.value:g}" if isinstance(value.value, float) else value.value
+        shown = f"{value.value:.4g}" if isinstance(value.value, float) else value.value
         say(f"  {name} = {shown}: {value.reason}")
-    say("  $/M tokens: dollars split between input and output by the engine's seconds that prompts and decoding take")
+    say("  $/M tokens: split by the seconds that a prompt adds to the engine's steps and that its output takes")
 
 
 def _print_alternatives(spec: ServingSpec, alternatives: Sequence[Candidate], say: Say) -> None:

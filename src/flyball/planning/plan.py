@@ -9,7 +9,7 @@ from flyball.perf import MemoryBudget
 from flyball.planning.candidate import Candidate, Rejection
 from flyball.planning.demand import Demand
 from flyball.planning.derived import Derived
-from flyball.planning.money import BreakEven
+from flyball.planning.money import BreakEven, Cost, Tariff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +88,32 @@ class Plan:
             "scaling.max": chosen.replicas.max,
             "scaling.target": chosen.replicas.target,
             "start_s": chosen.start_s,
+            "replica.requests_per_s": self._replica_rate(),
+            "typical.usd_per_hour": _dollars(chosen.typical.cost, chosen.tariff),
+            "peak.usd_per_hour": _dollars(chosen.peak.cost, chosen.tariff),
         }
+
+    def _replica_rate(self) -> Derived[float]:
+        capacity, saturation = self.chosen.capacity, self.chosen.saturation_rate
+        reason = (
+            f"the sample of requests, served in virtual time, meets the objective up to here: {capacity.bound};"
+            f" at most {saturation:.3g} with every slot taken"
+        )
+        return Derived(value=capacity.rate, reason=reason)
 
     @property
     def reasons(self) -> Mapping[str, str]:
         return {name: value.reason for name, value in self.derived.items()}
+
+
+def _dollars(cost: Cost, tariff: Tariff) -> Derived[float]:
+    kinds = ((cost.on_demand_machines, tariff.rental.on_demand), (cost.spot_machines, tariff.rental.spot))
+    parts = [
+        f"{count} {offer.capacity_type} x ${offer.price_usd_per_hour:.4g}" for count, offer in kinds if offer and count
+    ]
+    if cost.reclaims_usd_per_hour:
+        parts.append(f"${cost.reclaims_usd_per_hour:.3g} for reclaims")
+    return Derived(value=round(cost.usd_per_hour, 4), reason=" + ".join(parts) or "machines without a price")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ FEWEST_SEQUENCES = 4
 """A pool that holds fewer requests than this leaves nothing to batch: all weights are read for a few tokens."""
 _CONTEXT_STEP = 1024
 _SEQUENCE_STEP = 8
+_ROUNDS = 2  # fewer sequences need less memory for their logits, which leaves a pool for a few more
 
 Engine = Mapping[str, Derived[Any]]
 """vLLM's flag names, and the value of each with its reason."""
@@ -70,7 +71,7 @@ def sized(
     holds = budget.kv_cache.concurrency(round(demand.mean_tokens))
     if holds < FEWEST_SEQUENCES:
         return _misfit(architecture, budget, device=device, holds=holds)
-    if "max_num_seqs" not in given:
+    for _ in range(0 if "max_num_seqs" in given else _ROUNDS):
         engine = {**engine, "max_num_seqs": _max_num_seqs(budget, demand, release, device)}
         budget = _budget(architecture, engine, device=device, release=release)
     return SizedEngine(engine=engine, budget=budget)
