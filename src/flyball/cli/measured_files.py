@@ -35,12 +35,14 @@ class MeasuredServer:
         return self.catalog.accelerator(chosen)
 
     def engine(self, flags: Mapping[str, Any], *, model: str | None, kv_cache_tokens: int | None) -> MeasuredEngine:
+        accelerator = self.the_accelerator()
         chosen = self.model or model
-        if chosen is None:
-            raise UsageError("no model is named", fix="say what was served with --model, like Qwen/Qwen3-8B")
+        if chosen is None or (self.model is None and "/" not in chosen):
+            called = "no model is named" if chosen is None else f"the server calls its model {chosen!r}, which is no id"
+            raise UsageError(called, fix="say what was served with --model, like Qwen/Qwen3-8B")
         return measured_engine(
             load_architecture(chosen),
-            self.the_accelerator(),
+            accelerator,
             version=self.version or DEFAULT_RELEASE,
             flags={**flags, **self.flags},
             kv_cache_tokens=kv_cache_tokens,
