@@ -63,7 +63,10 @@ def linted(text: str) -> list[Finding]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule} {case.why}".strip())
 def test_rule_fires(case: Case) -> None:
-    """The broken manifest gives this finding, at the line and with the value that show it, and no other rule fires."""
+    """The broken manifest gives this finding, at the line and with the value that show it, and no other rule fires.
+
+    Every part of it is one line: what is wrong, why it matters, what to do, where that is known from.
+    """
     text = case.manifest or edited(case.base, case.edit, case.add)
 
     findings = linted(text)
@@ -78,6 +81,8 @@ def test_rule_fires(case: Case) -> None:
     assert case.fix in found.fix
     assert found.place.kind
     assert not case.secret or case.secret not in repr(found)
+    parts = [part for each in findings for part in (each.message, each.why, each.fix, each.reference, each.evidence)]
+    assert [part for part in parts if not part or "\n" in part] == []
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.passes or case.passes_add], ids=lambda case: case.rule)
@@ -98,12 +103,3 @@ def test_every_rule_has_a_case() -> None:
     """No rule is untested, and there are as many as promised."""
     assert {rule.info.id for rule in RULES} == {case.rule for case in CASES}
     assert len(RULES) >= 40
-
-
-def test_findings_explain_themselves() -> None:
-    """Each finding says what, why and what to do, each in one line, and where that is known from."""
-    texts = [case.manifest or edited(case.base, case.edit, case.add) for case in CASES]
-    findings = [finding for text in texts for finding in linted(text)]
-    parts = [part for each in findings for part in (each.message, each.why, each.fix, each.reference, each.evidence)]
-
-    assert [part for part in parts if not part or "\n" in part] == []

@@ -1,5 +1,6 @@
 """How a container starts vLLM: the flags of `vllm serve`, from command, args, a shell script or a config file."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,8 @@ def human_number(text: str) -> float | None:
     if match is None:
         return None
     power = " kmgt".index(match[2].lower() or " ")
-    return float(match[1]) * float((1024 if match[2].isupper() else 1000) ** power)
+    number = float(match[1]) * float((1024 if match[2].isupper() else 1000) ** power)
+    return number if math.isfinite(number) else None
 
 
 def serve_command(

@@ -78,9 +78,9 @@ def _descriptor(info: RuleInfo) -> dict[str, Any]:
 
 
 def sentence(phrase: str) -> str:
-    """With a capital and a full stop, except before the name of a flag or a metric."""
-    start = phrase[:1].upper() if phrase[:2].isalpha() and not phrase.startswith("vLLM") else phrase[:1]
-    return f"{start}{phrase[1:]}."
+    """With a full stop, and with a capital unless it begins with the name of something."""
+    first = phrase.split(maxsplit=1)[0]
+    return f"{phrase[:1].upper() if first.isalpha() and first.islower() else phrase[:1]}{phrase[1:]}."
 
 
 def _result(finding: Finding, rule_index: int) -> dict[str, Any]:

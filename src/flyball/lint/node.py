@@ -1,6 +1,7 @@
 """A value of a manifest that knows where it stands: its line and its key path."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,13 +71,14 @@ class Node:
 
     @property
     def number(self) -> float | None:
-        """A number, or text that is one; None for anything else."""
+        """A finite number, or text that is one; None for anything else."""
         if isinstance(self.value, bool) or not isinstance(self.value, str | int | float):
             return None
         try:
-            return float(self.value)
-        except ValueError:
+            number = float(self.value)
+        except (ValueError, OverflowError):
             return None
+        return number if math.isfinite(number) else None
 
     @property
     def is_false(self) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from flyball.lint.finding import RuleInfo
-from flyball.lint.formats import sentence
 from flyball.lint.rule_set import DOCUMENT_RULES, THEMES
 
 _HEAD = """\
@@ -43,6 +42,6 @@ def _table(theme: str, infos: Sequence[RuleInfo]) -> Iterator[str]:
     yield "| rule | severity | finds | because | known from |"
     yield "| --- | --- | --- | --- | --- |"
     for info in infos:
-        cells = (f"`{info.id}`", info.severity, sentence(info.finds), sentence(info.why), info.reference)
+        cells = (f"`{info.id}`", info.severity, info.finds, info.why, info.reference)
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
     yield ""

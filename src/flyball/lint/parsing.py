@@ -10,8 +10,10 @@ import yaml
 
 from flyball.lint.node import Key, Node, Scalar
 
-MAX_NODES = 500_000
-"""Aliases can make a short document enormous; no manifest comes near this."""
+MAX_DEPTH = 200
+"""libyaml composes by recursion and takes the process down with it where a document nests without end."""
+MAX_REPEATS = 20_000
+"""Values that stand in a document by alias only, which can make a short one enormous."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times faster, where it is compiled in
 _SCALARS = yaml.constructor.SafeConstructor()
@@ -53,7 +55,9 @@ def parse_document(text: str, *, first_line: int = 1, path: tuple[Key, ...] = ()
     """`text` as one document; `first_line` is the line of the file that it begins on, `path` the path of its root."""
     builder = _Builder(offset=first_line, file=file)
     try:
-        composed = yaml.compose(_readable(text), Loader=_LOADER)
+        readable = _readable(text)
+        check_depth(readable)
+        composed = yaml.compose(readable, Loader=_LOADER)
         if composed is None:
             return Parsed(root=None)
         root = builder.build(composed, line=first_line + composed.start_mark.line, path=path)
@@ -67,6 +71,15 @@ def parse_document(text: str, *, first_line: int = 1, path: tuple[Key, ...] = ()
         problem = "its aliases or its depth make it too large to read"
         return Parsed(root=None, mistakes=(Mistake(line=first_line, problem=problem),))
     return Parsed(root=root, mistakes=tuple(builder.mistakes))
+
+
+def check_depth(text: str) -> None:
+    """OverflowError if a document nests deeper than MAX_DEPTH. Reading events does not recurse."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise OverflowError
 
 
 def split_documents(text: str) -> Iterator[tuple[int, str]]:
@@ -100,11 +113,13 @@ class _Builder:
     offset: int
     file: str
     mistakes: list[Mistake] = field(default_factory=list)
-    count: int = 0
+    seen: set[int] = field(default_factory=set)
+    repeats: int = 0
 
     def build(self, node: yaml.Node, *, line: int, path: tuple[Key, ...]) -> Node:
-        self.count += 1
-        if self.count > MAX_NODES:
+        self.repeats += id(node) in self.seen
+        self.seen.add(id(node))
+        if self.repeats > MAX_REPEATS:
             raise OverflowError
         text_line = line
         value: Any

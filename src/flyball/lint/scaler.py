@@ -53,7 +53,7 @@ class Signal:
     def target_value(self) -> float | None:
         try:
             return milli_value(self.target.text) / 1000
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     @property
