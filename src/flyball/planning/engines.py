@@ -8,7 +8,7 @@ from flyball.catalog import Catalog, EngineRelease
 from flyball.errors import UsageError
 from flyball.perf import ModelArchitecture
 from flyball.planning.candidate import Rejection
-from flyball.planning.configuration import LONG_STEP, TENSOR_PARALLEL_SIZES, Configuration
+from flyball.planning.configuration import LONG_STEP, SHORT_STEP, TENSOR_PARALLEL_SIZES, Configuration
 from flyball.planning.demand import Demand
 from flyball.planning.rental import Rental
 from flyball.planning.sizing import Misfit, SizedEngine, sized
@@ -75,7 +75,9 @@ def engines_that_fit(
                 continue
             engines.append((variant, engine))
             longer = replace(variant, max_num_batched_tokens=LONG_STEP)
-            if "max_num_batched_tokens" not in given:
+            # Where all that can run at once fits into a short step, a long one is the same.
+            most = engine.budget.settings.max_num_seqs * max(demand.traffic.prompt_tokens)
+            if "max_num_batched_tokens" not in given and most > SHORT_STEP:
                 engine = sized(architecture, longer, given=given, demand=demand, release=release)
                 if isinstance(engine, SizedEngine):
                     engines.append((longer, engine))

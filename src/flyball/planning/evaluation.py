@@ -110,12 +110,14 @@ class Evaluation:
                 kind="floor",
                 shortfall=floor / limit,
             )
-        capacity = self.load.capacity(self.spec.slo)
+        spec, most = self.spec, self.most.value
+        capacity = self.load.capacity(spec.slo)
         held = f"{capacity.rate:.3g} req/s each within {capacity.bound}"
-        if needed(self.demand.peak_rate.value, capacity.rate) + SPARE > self.most.value:
-            return self._too_many(needed(self.demand.peak_rate.value, capacity.rate) + SPARE, held)
-        fleet = replicas(self.spec.scaling, self.spec.slo, self.demand, capacity, self.load)
-        if fleet.peak > self.most.value:
+        least = needed(self.demand.peak_rate.value, capacity.rate) + SPARE
+        if least > most:
+            return self._too_many(least, held)
+        fleet = replicas(spec.scaling, spec.slo, self.demand, capacity, self.load, most=most)
+        if fleet.peak > most:
             return self._too_many(fleet.peak, held)
         return [
             self._candidate(tariff, capacity, fleet)

@@ -34,18 +34,20 @@ def needed(rate: float, capacity: float) -> int:
     return max(1, math.ceil(rate / capacity - 1e-9))
 
 
-def _needed(rate: float, capacity: Capacity, load: ReplicaLoad, slo: SLO) -> int:
+def _needed(rate: float, capacity: Capacity, load: ReplicaLoad, slo: SLO, most: int) -> int:
     """The same, tried: the capacity lies between two rates that were served, and is not exact."""
     count = needed(rate, capacity.rate)
-    while load.at(rate / count).misses(slo) is not None:
+    while count <= most and load.at(rate / count).misses(slo) is not None:
         count += 1
     return count
 
 
-def replicas(scaling: ScalingSpec, slo: SLO, demand: Demand, capacity: Capacity, load: ReplicaLoad) -> Replicas:
-    """Whether `max` suffices is for the caller to judge: `peak` says what is needed, whatever the spec allows."""
+def replicas(
+    scaling: ScalingSpec, slo: SLO, demand: Demand, capacity: Capacity, load: ReplicaLoad, *, most: int
+) -> Replicas:
+    """`peak` is above `most` if that many do not suffice; it is for the caller to refuse it."""
     typical_rate, peak_rate = demand.typical_rate.value, demand.peak_rate.value
-    at_typical, at_peak = (_needed(rate, capacity, load, slo) for rate in (typical_rate, peak_rate))
+    at_typical, at_peak = (_needed(rate, capacity, load, slo, most) for rate in (typical_rate, peak_rate))
     peak = at_peak + SPARE
     given = scaling.model_fields_set
     least = (
