@@ -182,6 +182,15 @@ def test_flags_in_a_config_map() -> None:
     assert lines_of(linted(engine), "no-shutdown-timeout") == []  # the flag may be in the file that is not here
 
 
+def test_a_port_that_a_variable_sets() -> None:
+    """Where the port is not in the documents, no probe and no Service is said to miss it."""
+    probe = "          readinessProbe: {httpGet: {path: /health, port: 9000}, timeoutSeconds: 5}\n"
+    known, unknown = ENGINE + probe, ENGINE.replace("--trust-remote-code", "--port=$(PORT)") + probe
+
+    assert "probe-port" in {finding.rule for finding in linted(known)}
+    assert "probe-port" not in {finding.rule for finding in linted(unknown)}
+
+
 def test_version_from_the_settings() -> None:
     """--vllm counts instead of the tag, for flags, metrics and advisories."""
     settings = LintSettings(vllm_version="0.28.0")

@@ -90,7 +90,14 @@ class Engine:
         return not self.pod.runs_to_completion and not self.is_on("headless")
 
     @property
+    def has_known_port(self) -> bool:
+        """Whether `port` is what it listens on: not set by a variable or by a file that is not here."""
+        flag = self.flags.get("port")
+        return self.has_all_flags and (flag is None or flag.number is not None)
+
+    @property
     def port(self) -> int:
+        """As given, or vLLM's default."""
         return int(self.number("port") or ENGINE_PORT)
 
     @property

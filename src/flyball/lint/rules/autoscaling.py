@@ -139,13 +139,14 @@ def no_tolerance(scaling: Scaling) -> Iterator[Hit]:
 )
 def zero_without_signal(scaling: Scaling) -> Iterator[Hit]:
     scaler = scaling.scaler
-    if scaler.min_replicas > 0:
-        return
     idle = scaler.object.spec.at("idleReplicaCount")
+    if scaler.min_replicas > 0 and idle.number != 0:
+        return
     if any(_outlives_the_pods(signal) for signal in scaler.signals) or not scaler.signals:
         return
-    name = "minReplicaCount" if scaler.is_keda else "minReplicas"
-    says = f"{name} {scaler.minimum.text or '0 (the default)'}, and every signal disappears with the last pod"
+    name = "idleReplicaCount" if idle.exists else "minReplicaCount" if scaler.is_keda else "minReplicas"
+    count = idle.text or scaler.minimum.text or "0 (the default)"
+    says = f"{name} {count}, and every signal disappears with the last pod"
     fix = f"{name}: 1; or a signal in front of the pods, such as the gateway's queue or KEDA's http-add-on"
     yield Hit(at=idle if idle.exists else scaler.minimum, says=says, fix=fix)
 

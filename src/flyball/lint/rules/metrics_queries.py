@@ -124,11 +124,17 @@ def unknown_label(query: Query) -> Iterator[Hit]:
     for selector, label in dict.fromkeys(used):
         metric = metric_of(query.versions[0], selector.name)
         labels = metric.labels if metric else USUAL_LABELS
-        known = metric is not None or (selector.name.startswith(PREFIX) and selector.name not in ROUTERS)
+        known = metric is not None or _may_be_gone(selector)
         meant = _meant(label, labels) if labels is not None and known else ""
         if meant:
             says = f"{selector.name} has no label {label}"
             yield Hit(at=query.node, says=says, fix=f"label {meant}", evidence=label)
+
+
+def _may_be_gone(selector: Selector) -> bool:
+    """Whether the name looks like a metric of some vLLM, not like a router's or a recording rule's."""
+    name = selector.name
+    return name.startswith(PREFIX) and name.count(":") == 1 and name not in ROUTERS and not _is_of_router(selector)
 
 
 def _meant(label: str, labels: tuple[str, ...]) -> str:

@@ -137,7 +137,7 @@ def probe_path(engine: Engine) -> Iterator[Hit]:
     for name in _PROBES:
         get = engine.container.at(name, "httpGet")
         path = get.at("path")
-        if not get.exists or not _is_engine_port(engine, get.at("port")):
+        if not get.exists or not engine.has_known_port or not _is_engine_port(engine, get.at("port")):
             continue
         if path.text.split("?")[0] not in SERVED_PATHS:
             says = f"the {name} asks for {path.text or '/'}, which vLLM answers with 404"
@@ -163,7 +163,7 @@ def probe_port(engine: Engine) -> Iterator[Hit]:
         for action in ("httpGet", "tcpSocket"):
             port = engine.container.at(name, action, "port")
             wrong_name = port.number is None and port.text not in others
-            if port.exists and (wrong_name or not _is_engine_port(engine, port)):
+            if port.exists and engine.has_known_port and (wrong_name or not _is_engine_port(engine, port)):
                 says = f"the {name} asks port {port.text}; vLLM listens on {engine.port}"
                 yield Hit(at=port, says=says, fix=f"port: {engine.port}")
 

@@ -114,7 +114,7 @@ def tolerates_own_gpu_taint(engine: Engine) -> Iterator[Hit]:
 
 
 @object_rule(
-    "error",
+    "warning",
     finds="a GPU node pool with a taint that locks out the GPU Operator",
     why="its DaemonSets tolerate nvidia.com/gpu only: driver, device plugin and DCGM exporter stay off the node, and"
     " no GPU is ever advertised",
@@ -129,11 +129,9 @@ def taint_locks_out_operator(each: ObjectInContext) -> Iterator[Hit]:
         taints = each.object.spec.at("taints")
     else:
         return
-    tolerated = {
-        toleration.at("key").text
-        for policy in each.manifests.of_kind("ClusterPolicy")
-        for toleration in policy.spec.at("daemonsets", "tolerations").items()
-    }
+    policies = list(each.manifests.of_kind("ClusterPolicy"))
+    tolerations = [policy.spec.at("daemonsets", "tolerations").items() for policy in policies]
+    tolerated = {toleration.at("key").text for of_policy in tolerations for toleration in of_policy}
     for taint in taints.items():
         key = taint.at("key").text
         if (
@@ -143,7 +141,7 @@ def taint_locks_out_operator(each: ObjectInContext) -> Iterator[Hit]:
         ):
             says = f"taint {key}:{taint.at('effect').text} keeps the GPU Operator off these nodes"
             fix = f"key: {GPU_TAINT}, or add {key} to the operator's daemonsets.tolerations"
-            yield Hit(at=taint.at("key"), says=says, fix=fix)
+            yield Hit(at=taint.at("key"), says=says, fix=fix, severity="error" if policies else None)
 
 
 def _is_gpu_pool(template: Node) -> bool:

@@ -12,7 +12,7 @@ from flyball.lint.rule import Hit, InContext, Rule, context_rule, engine_rule, s
 _SECURITY_DOC = "https://docs.vllm.ai/en/latest/usage/security.html"
 _POD_SECURITY = "https://kubernetes.io/docs/concepts/security/pod-security-standards/"
 _SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY)$")
-_PLACEHOLDER = re.compile(r"^$|^\$\(|^(none|null|empty|changeme|unused|dummy|x+)$", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"^$|^\$\(|^<.*>$|^(none|null|empty|changeme|unused|dummy|x+)$", re.IGNORECASE)
 _HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 

@@ -22,6 +22,8 @@ _MONITOR_DOC = "https://prometheus-operator.dev/docs/api-reference/api/"
     reference="https://kubernetes.io/docs/concepts/services-networking/service/",
 )
 def service_port_mismatch(engine: Engine) -> Iterator[Hit]:
+    if not engine.has_known_port:
+        return
     open_ports = {engine.port, *(each.at("containerPort").number for each in _all_ports(engine))}
     names = {each.at("name").text for each in _all_ports(engine)}
     for service in engine.services:

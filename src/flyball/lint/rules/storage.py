@@ -9,8 +9,10 @@ from flyball.lint.rules.engine_flags import spans_pods
 
 SHM = "/dev/shm"
 _SHARED_MODES = frozenset({"ReadWriteMany", "ReadOnlyMany"})
-_HUB_CACHES = ("/root/.cache/huggingface", "/home/vllm/.cache/huggingface", "/vllm-workspace/.cache/huggingface")
-_COMPILE_CACHES = ("/root/.cache/vllm", "/home/vllm/.cache/vllm")
+_HOMES = ("/root", "/home/vllm")
+"""Of the two users that vLLM's image knows."""
+_HUB_CACHES = tuple(f"{home}/.cache/huggingface" for home in _HOMES)
+_COMPILE_CACHES = tuple(f"{home}/.cache/vllm" for home in _HOMES)
 
 
 @context_rule(
