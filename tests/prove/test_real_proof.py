@@ -27,7 +27,7 @@ prove: {baseline: 10s, hold: 10s, patience: 300s}
 @pytest.mark.envoy
 @pytest.mark.timeout(900)
 async def test_a_real_fleet_scales_heals_and_drains(tmp_path: Path, installed_engine: Engine) -> None:
-    """Real vLLM behind real Envoy: 1 to 2 replicas under load, a kill that loses no queued request, a clean way back."""
+    """Real vLLM behind real Envoy: 1 to 2 replicas under load, a kill that loses no queued request, and back."""
     spec = parse_model(ServingSpec, SPEC, source="test")
     spec = spec.model_copy(update={"gateway": spec.gateway.model_copy(update={"port": free_port()})})
     said: list[str] = []
