@@ -62,7 +62,7 @@ def test_a_dry_run_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     folder, kept = _run_folder(tmp_path / "run", requests=4), tmp_path / "kept.json"
     arguments = ["--accelerator", "h200", "--model", LLAMA, "--save", str(kept), "--dry-run"]
     assert run(["calibrate", str(folder), *arguments]) == 0
-    assert "tpot_mean" in capsys.readouterr().out
+    assert "TPOT mean" in capsys.readouterr().out
     assert not kept.exists()
 
 

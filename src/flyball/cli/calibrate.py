@@ -24,7 +24,7 @@ from flyball.perf.calibrations import calibration_for, replaced
 from flyball.perf.measured_load import MeasuredLoad
 from flyball.spec import parse_yaml
 
-_SHOWN = ("ttft_mean_s", "tpot_mean_s", "requests_per_s")
+_SHOWN = {"ttft_mean_s": "TTFT mean", "tpot_mean_s": "TPOT mean", "requests_per_s": "requests/s"}
 
 
 def calibrate(
@@ -124,7 +124,7 @@ def _print(calibration: Calibration, found: Sequence[Residual]) -> None:
     console = Console()
     console.print(f"{calibration.accelerator}, vLLM {calibration.version}", highlight=False)
     console.print({name: float(f"{value:.3g}") for name, value in asdict(calibration.efficiency).items()})
-    table = Table("load", *(f"{name.removesuffix('_s')}: measured, predicted" for name in _SHOWN), box=None)
+    table = Table("load", *_SHOWN.values(), box=None, caption="measured, and by how much the prediction differs")
     for load in dict.fromkeys(each.load for each in found):
         cells = {each.statistic: each for each in found if each.load == load}
         table.add_row(load, *(_cell(cells.get(name)) for name in _SHOWN))
