@@ -13,7 +13,6 @@ from flyball.catalog import DEFAULT_RELEASE, load_catalog, release
 from flyball.cli.calibrations_file import read_calibrations, user_calibrations
 from flyball.cli.model_source import load_architecture
 from flyball.cli.plan_document import plan_document
-from flyball.cli.plan_plot import plan_page
 from flyball.cli.plan_table import print_plan
 from flyball.cli.spec_file import read_spec, read_text
 from flyball.errors import OutsideError, UsageError
@@ -70,6 +69,8 @@ def plan(
         api=None if api_price is None else parse_price(api_price),
     )
     if plot is not None:
+        from flyball.cli.plan_plot import plan_page
+
         write(plot, plan_page(serving, outcome))
     if output == "table":
         print_plan(serving, outcome, sys.stdout, why=why)

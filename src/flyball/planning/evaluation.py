@@ -118,7 +118,7 @@ class Evaluation:
             return self._too_many(least, held)
         fleet = replicas(spec.scaling, spec.slo, self.demand, capacity, self.load, most=most)
         if fleet.peak > most:
-            return self._too_many(fleet.peak, held)
+            return self._too_many(fleet.peak, f"{held} at best")
         return [
             self._candidate(tariff, capacity, fleet)
             for tariff in self._tariffs(stream_s=self._stream_s(capacity))

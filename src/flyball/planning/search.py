@@ -19,7 +19,7 @@ from flyball.planning.plan import Plan, PlanOutcome
 from flyball.planning.rental import rentals
 from flyball.spec import ServingSpec
 
-SHOWN = 5
+SHOWN = 4
 """Accelerators for which an alternative is worked out, unless it costs ten times as much."""
 
 
