@@ -15,6 +15,7 @@ import numpy as np
 from flyball.local.timeline import EventKind, FleetEvent, FleetSample, ReplicaSample, ReplicaState, Sync, Timeline
 from flyball.measurement import Outcome, RequestRecord
 from flyball.prove import judging
+from flyball.prove.holding import HoldSearch
 from flyball.prove.verdict import Criterion, LoadRun, Phase, PhaseName, Proof, Verdict
 from flyball.report import proof_page
 from flyball.scaling import (
@@ -315,7 +316,8 @@ def _criteria(fleet: Fleet, loads: Mapping[str, LoadRun], at: Mapping[PhaseName,
     one_more_s = judging.ready_s(timeline, 2, start_s=start_s) or ready
     records = {record.index: record for record in step_load.records}
     intended = [records[index].intended_s for index in sorted(records)]
-    window = judging.holding_window(records, intended, slo, start_s=ready, hold_s=30.0)
+    search = HoldSearch(intended, slo, hold_s=30.0, start_s=ready)
+    search.found_in(records)
     return (
         judging.judge_answer("What is the capital of France?", "The capital of France is Paris.", "Paris", 8, 0.6),
         judging.judge_baseline(loads["baseline"], slo, 1),
@@ -328,7 +330,7 @@ def _criteria(fleet: Fleet, loads: Mapping[str, LoadRun], at: Mapping[PhaseName,
             initial=1,
             sync_period_s=SYNC_S,
         ),
-        judging.judge_regained(window, ready=ready, hold_s=30.0),
+        judging.judge_regained(search.found, ready=ready, hold_s=30.0),
         judging.judge_scale_back(timeline, loads["streams"], (), stopped_s=stopped_s, minimum=1),
         judging.judge_kill(
             [*loads["burst"].records, *step_load.records], killed_s=killed_s, healed_s=stopped_s, retries=5, name="r2"

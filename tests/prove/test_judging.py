@@ -5,6 +5,7 @@ import pytest
 from flyball.local.timeline import FleetEvent, FleetSample, ReplicaSample, Sync, Timeline
 from flyball.measurement import Outcome, RequestRecord
 from flyball.prove import judging
+from flyball.prove.holding import HoldSearch
 from flyball.prove.verdict import LoadRun, PhaseName
 from flyball.scaling import Decision, LimitedBy
 from flyball.spec import SLO, Percentiles
@@ -116,11 +117,13 @@ def test_the_window_waits_for_requests_under_way() -> None:
     records = {index: _record(index, at_s) for index, at_s in enumerate(intended)}
     del records[7]
 
-    assert judging.holding_window(records, intended, SLO_1S, start_s=0, hold_s=10) is None
+    search = HoldSearch(intended, SLO_1S, hold_s=10, start_s=0)
+
+    assert not search.found_in(records)
     records[7] = _record(7, 7)
-    found = judging.holding_window(records, intended, SLO_1S, start_s=0, hold_s=10)
-    assert found is not None
-    assert found[0] == 0
+    assert search.found_in(records)
+    assert search.found is not None
+    assert search.found[0] == 0
 
 
 def test_the_window_slides_past_the_backlog() -> None:
@@ -128,11 +131,12 @@ def test_the_window_slides_past_the_backlog() -> None:
     intended = [float(second) for second in range(40)]
     records = {index: _record(index, at_s, ttft_s=5 if index < 6 else 0.2) for index, at_s in enumerate(intended)}
 
-    found = judging.holding_window(records, intended, SLO_1S, start_s=0.5, hold_s=20)
+    search = HoldSearch(intended, SLO_1S, hold_s=20, start_s=0.5)
 
-    assert found is not None
+    assert search.found_in(records)
+    assert search.found is not None
     # With one slow request among twenty the 95th percentile is 0.2 + 0.05 * 4.8 s, with two it is 5 s.
-    assert found[0] == 5
+    assert search.found[0] == 5
 
 
 def _scale_back(*, broken: bool = False, running: float = 1, back: bool = True) -> bool | None:

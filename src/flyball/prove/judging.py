@@ -1,7 +1,7 @@
 """From what was recorded to what it proves. Pure: timelines and records in, criteria out."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from flyball.local.timeline import FleetSample, Timeline
 from flyball.measurement import ObjectiveResult, RequestRecord, Summary, objective_results
@@ -89,25 +89,6 @@ def judge_scale_out(
 def ready_s(timeline: Timeline, count: int, *, start_s: float) -> float | None:
     """When `count` replicas were first ready at once, to the sample."""
     return next((sample.t_s for sample in timeline.samples if sample.t_s >= start_s and sample.ready >= count), None)
-
-
-def holding_window(
-    records: Mapping[int, RequestRecord], intended_s: Sequence[float], slo: SLO, *, start_s: float, hold_s: float
-) -> tuple[float, Sequence[ObjectiveResult]] | None:
-    """The first stretch of `hold_s` after `start_s` whose every request ended and that meets the objective.
-
-    `intended_s` are the arrivals of the load by index, so that a request still under way is missed and not overlooked.
-    A window starts at `start_s` or at any later arrival.
-    """
-    for start in (start_s, *(arrival for arrival in intended_s if arrival > start_s)):
-        inside = [index for index, arrival in enumerate(intended_s) if start <= arrival < start + hold_s]
-        if not inside or any(index not in records for index in inside):
-            return None
-        window = [records[index] for index in inside]
-        results = objective_results(Summary.of(window), slo)
-        if all(result.holds for result in results) and all(record.outcome == "ok" for record in window):
-            return start, results
-    return None
 
 
 def judge_regained(window: tuple[float, Sequence[ObjectiveResult]] | None, *, ready: float, hold_s: float) -> Criterion:

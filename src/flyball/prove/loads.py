@@ -27,10 +27,13 @@ class RunningLoad:
         """When each request of an open loop is due, on the fleet's clock."""
         return [self.start_s + (request.arrival_s or 0.0) for request in self.workload]
 
-    async def finish(self, end_s: float) -> LoadRun:
-        """Wait for every request under way, and close the books. A stopped load sends nothing more."""
+    async def finish(self) -> None:
+        """Wait for every request under way. A stopped load sends nothing more."""
         assert self.task is not None
         await self.task
+
+    def so_far(self, end_s: float) -> LoadRun:
+        """The load up to `end_s`, as it stands."""
         arrivals = self.workload.shape.arrivals
         return LoadRun(
             name=self.name,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flyball.bench import LoadSettings, ask
@@ -10,6 +10,7 @@ from flyball.engine import Engine
 from flyball.errors import OutsideError, UsageError
 from flyball.local import Service, Timeline, serving
 from flyball.prove import judging
+from flyball.prove.holding import HoldSearch
 from flyball.prove.loads import LoadGenerator, RunningLoad
 from flyball.prove.verdict import Criterion, Evidence, LoadRun, Phase, PhaseName
 from flyball.spec import Arrivals, Lengths, ServingSpec
@@ -33,6 +34,7 @@ class _Run:
     generator: LoadGenerator
     say: Callable[[str], None]
     evidence: Evidence
+    running: list[RunningLoad] = field(default_factory=list)
 
     @property
     def now_s(self) -> float:
@@ -75,8 +77,29 @@ class _Run:
             await asyncio.sleep(every_s)
         return True
 
+    def start_load(
+        self,
+        name: str,
+        phase: PhaseName,
+        arrivals: Arrivals,
+        *,
+        seed_offset: int,
+        duration_s: float | None = None,
+        count: int | None = None,
+        output_tokens: Lengths | None = None,
+    ) -> RunningLoad:
+        """Begin to send now, for `duration_s` seconds or `count` requests or until stopped."""
+        load = self.generator.start(
+            name, phase, arrivals, now_s=self.now_s, seed_offset=seed_offset, duration_s=duration_s, count=count,
+            output_tokens=output_tokens,
+        )  # fmt: skip
+        self.running.append(load)
+        return load
+
     async def keep(self, load: RunningLoad) -> LoadRun:
-        finished = await load.finish(self.now_s)
+        await load.finish()
+        self.running.remove(load)
+        finished = load.so_far(self.now_s)
         self.evidence.loads.append(finished)
         return finished
 
@@ -108,17 +131,24 @@ async def prove(
         run = _Run(spec=spec, service=service, generator=_generator(spec, service, seed), say=say, evidence=evidence)
         evidence.signal_target = service.signal_target
         evidence.phases.append(Phase(name="start", start_s=0.0, end_s=run.now_s))
-        await _answer(run)
-        await _baseline(run)
-        capacity = await _capacity(run)
-        step = await _step_and_hold(run, capacity)
-        await _kill(run, step)
-        await _scale_back(run, step)
+        try:
+            await _serve_and_judge(run)
+        finally:  # an interrupted run keeps what its loads have gathered
+            evidence.loads.extend(load.so_far(run.now_s) for load in run.running)
         run.begin("stop", "draining the fleet")
         stopping_s = run.now_s
     run.end_phase()
     leftovers = service.nursery.leftovers()
     run.judge(judging.judge_nothing_left(leftovers, service.fleet.now_s - stopping_s))
+
+
+async def _serve_and_judge(run: _Run) -> None:
+    await _answer(run)
+    await _baseline(run)
+    capacity = await _capacity(run)
+    step = await _step_and_hold(run, capacity)
+    await _kill(run, step)
+    await _scale_back(run, step)
 
 
 def _generator(spec: ServingSpec, service: Service, seed: int) -> LoadGenerator:
@@ -141,7 +171,7 @@ async def _answer(run: _Run) -> None:
 async def _baseline(run: _Run) -> None:
     arrivals, seconds = run.spec.workload.arrivals, run.spec.prove.baseline
     run.begin("baseline", f"{arrivals.mean_rate or arrivals.closed_loop:g} requests/s for {seconds:.0f} s")
-    load = run.generator.start("baseline", "baseline", arrivals, now_s=run.now_s, duration_s=seconds)
+    load = run.start_load("baseline", "baseline", arrivals, duration_s=seconds, seed_offset=0)
     run.judge(judging.judge_baseline(await run.keep(load), run.spec.slo, run.spec.scaling.min))
 
 
@@ -153,9 +183,7 @@ async def _capacity(run: _Run) -> float:
     clients = max(1, int(run.service.signal_target)) * run.spec.scaling.min
     run.begin("capacity", f"{clients} clients without a pause for {CAPACITY_S:.0f} s: what one replica can do")
     start_s = run.now_s
-    load = run.generator.start(
-        "capacity", "capacity", Arrivals(closed_loop=clients), now_s=start_s, duration_s=CAPACITY_S, seed_offset=1
-    )
+    load = run.start_load("capacity", "capacity", Arrivals(closed_loop=clients), duration_s=CAPACITY_S, seed_offset=1)
     finished = await run.keep(load)
     ends = [record.end_s for record in finished.records if record.outcome == "ok"]
     capacity = len(ends) / (max(ends) - start_s) / run.spec.scaling.min if ends else 0.0
@@ -171,9 +199,7 @@ async def _step_and_hold(run: _Run, capacity: float) -> RunningLoad:
     start_s = run.now_s
     # Long enough for every wait that may follow; it is stopped when nothing needs it any more.
     longest_s = 4 * spec.prove.patience + spec.prove.hold
-    step = run.generator.start(
-        "step", "step", Arrivals(poisson=rate), now_s=start_s, duration_s=longest_s, seed_offset=2
-    )
+    step = run.start_load("step", "step", Arrivals(poisson=rate), duration_s=longest_s, seed_offset=2)
     initial, expected = spec.scaling.min, run.expected
     await run.until(lambda: judging.ready_s(run.timeline, expected, start_s=start_s) is not None)
     ready = judging.ready_s(run.timeline, expected, start_s=start_s)
@@ -195,19 +221,10 @@ async def _step_and_hold(run: _Run, capacity: float) -> RunningLoad:
         )
     )  # fmt: skip
     run.begin("hold", f"the objective for {spec.prove.hold:.0f} s on {expected} replicas")
-    found = None
-
-    def holds() -> bool:
-        nonlocal found
-        if ready is not None:
-            found = judging.holding_window(
-                step.records, step.intended_s, spec.slo, start_s=ready, hold_s=spec.prove.hold
-            )
-        return found is not None
-
+    search = HoldSearch(step.intended_s, spec.slo, hold_s=spec.prove.hold, start_s=ready or run.now_s)
     if ready is not None:
-        await run.until(holds, every_s=1.0)
-        run.judge(judging.judge_regained(found, ready=ready, hold_s=spec.prove.hold))
+        await run.until(lambda: search.found_in(step.records), every_s=1.0)
+        run.judge(judging.judge_regained(search.found, ready=ready, hold_s=spec.prove.hold))
     return step
 
 
@@ -220,9 +237,7 @@ async def _kill(run: _Run, step: RunningLoad) -> None:
     slots = run.service.blueprint.max_num_seqs * run.expected
     run.begin("kill", f"a burst of {slots + run.expected} requests on top, then SIGKILL to a replica")
     burst_size = slots + run.expected
-    burst = run.generator.start(
-        "burst", "kill", Arrivals(closed_loop=burst_size), now_s=run.now_s, count=burst_size, seed_offset=3
-    )
+    burst = run.start_load("burst", "kill", Arrivals(closed_loop=burst_size), count=burst_size, seed_offset=3)
     retries = (await fleet.gateway.stats()).retries
 
     def queue() -> dict[str, float]:
@@ -250,8 +265,8 @@ async def _scale_back(run: _Run, step: RunningLoad) -> None:
     clients = max(1, min(run.expected, int(run.service.signal_target * spec.scaling.min)))
     run.begin("scale back", f"the load ends; {clients} clients keep streams running while replicas drain")
     stopped_s = run.now_s
-    streams = run.generator.start(
-        "streams", "scale back", Arrivals(closed_loop=clients), now_s=stopped_s,
+    streams = run.start_load(
+        "streams", "scale back", Arrivals(closed_loop=clients),
         duration_s=spec.prove.patience, output_tokens=Lengths(fixed=STREAM_TOKENS), seed_offset=4,
     )  # fmt: skip
 
