@@ -1,6 +1,7 @@
 """`flyball calibrate`."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -121,7 +122,7 @@ def _row(calibration: Calibration, found: Sequence[Residual]) -> dict[str, Any]:
 
 
 def _print(calibration: Calibration, found: Sequence[Residual]) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(f"{calibration.accelerator}, vLLM {calibration.version}", highlight=False)
     console.print({name: float(f"{value:.3g}") for name, value in asdict(calibration.efficiency).items()})
     table = Table("load", *_SHOWN.values(), box=None, caption="measured, and by how much the prediction differs")
