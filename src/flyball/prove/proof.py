@@ -13,7 +13,7 @@ from flyball.prove import judging
 from flyball.prove.holding import HoldSearch
 from flyball.prove.loads import LoadGenerator, RunningLoad
 from flyball.prove.verdict import Criterion, Evidence, LoadRun, Phase, PhaseName
-from flyball.spec import Arrivals, Lengths, ServingSpec
+from flyball.spec import Arrivals, GammaArrivals, Lengths, ServingSpec
 
 QUESTION, EXPECTED = "What is the capital of France?", "Paris"
 SAMPLE_PERIOD_S = 1.0
@@ -195,11 +195,11 @@ async def _step_and_hold(run: _Run, capacity: float) -> RunningLoad:
     """The step, the two clocks, and the objective regained. The load runs on when this returns."""
     spec = run.spec
     rate = spec.workload.peak or round(BEYOND_ONE_FEWER * capacity * (run.expected - 1), 2)
-    run.begin("step", f"{rate:g} requests/s, Poisson, until further notice")
+    run.begin("step", f"{rate:g} requests/s until further notice")
     start_s = run.now_s
     # Long enough for every wait that may follow; it is stopped when nothing needs it any more.
     longest_s = 4 * spec.prove.patience + spec.prove.hold
-    step = run.start_load("step", "step", Arrivals(poisson=rate), duration_s=longest_s, seed_offset=2)
+    step = run.start_load("step", "step", at_rate(spec.workload.arrivals, rate), duration_s=longest_s, seed_offset=2)
     initial, expected = spec.scaling.min, run.expected
     await run.until(lambda: judging.ready_s(run.timeline, expected, start_s=start_s) is not None)
     ready = judging.ready_s(run.timeline, expected, start_s=start_s)
@@ -226,6 +226,13 @@ async def _step_and_hold(run: _Run, capacity: float) -> RunningLoad:
         await run.until(lambda: search.found_in(step.records), every_s=1.0)
         run.judge(judging.judge_regained(search.found, ready=ready, hold_s=spec.prove.hold))
     return step
+
+
+def at_rate(arrivals: Arrivals, rate: float) -> Arrivals:
+    """Open-loop arrivals at `rate`, as bursty as the spec's where it says so, else Poisson."""
+    if arrivals.gamma is not None:
+        return Arrivals(gamma=GammaArrivals(rate=rate, cv=arrivals.gamma.cv))
+    return Arrivals(poisson=rate)
 
 
 async def _kill(run: _Run, step: RunningLoad) -> None:
