@@ -74,13 +74,8 @@ def calibrate(
     talk = Console(stderr=True)
     loads = _read(runs, server, talk)
     file = save or user_calibrations()
-    own = read_calibrations(file)
-    report = []
-    for chip in dict.fromkeys(load.engine.accelerator.name for load in loads):
-        of_chip = [load for load in loads if load.engine.accelerator.name == chip]
-        fitted = _fitted(of_chip, own, source=source or ", ".join(str(run) for run in runs), talk=talk)
-        own = replaced(own, fitted)
-        report.append((fitted, residuals(of_chip, fitted.efficiency)))
+    named = source or ", ".join(str(run) for run in runs)
+    own, report = _fit_each_chip(loads, read_calibrations(file), source=named, talk=talk)
     if not dry_run:
         write_calibrations(file, own)
         talk.print(f"kept in {file}")
@@ -90,6 +85,19 @@ def calibrate(
         for each in report:
             _print(*each)
     return 0
+
+
+def _fit_each_chip(
+    loads: Sequence[MeasuredLoad], own: Sequence[Calibration], *, source: str, talk: Console
+) -> tuple[Sequence[Calibration], list[tuple[Calibration, Sequence[Residual]]]]:
+    """The user's calibrations with the new ones among them, and each new one with what it leaves unexplained."""
+    report: list[tuple[Calibration, Sequence[Residual]]] = []
+    for chip in dict.fromkeys(load.engine.accelerator.name for load in loads):
+        of_chip = [load for load in loads if load.engine.accelerator.name == chip]
+        fitted = _fitted(of_chip, own, source=source, talk=talk)
+        own = replaced(own, fitted)
+        report.append((fitted, residuals(of_chip, fitted.efficiency)))
+    return own, report
 
 
 def _read(runs: Sequence[Path], server: MeasuredServer, talk: Console) -> list[MeasuredLoad]:
