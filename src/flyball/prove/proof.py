@@ -181,7 +181,7 @@ async def _capacity(run: _Run) -> float:
     One more would set off the scaling that the step is to set off.
     """
     clients = max(1, int(run.service.signal_target)) * run.spec.scaling.min
-    run.begin("capacity", f"{clients} clients without a pause for {CAPACITY_S:.0f} s: what one replica can do")
+    run.begin("capacity", f"{clients} client(s) without a pause for {CAPACITY_S:.0f} s: what one replica can do")
     start_s = run.now_s
     load = run.start_load("capacity", "capacity", Arrivals(closed_loop=clients), duration_s=CAPACITY_S, seed_offset=1)
     finished = await run.keep(load)
