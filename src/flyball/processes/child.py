@@ -56,7 +56,9 @@ class Nursery:
                     stderr=output,
                     env=None if env is None else dict(env),
                     cwd=cwd,
-                    start_new_session=True,
+                    # A group, and not a session: Linux schedules sessions against each other (sched_autogroup), and a
+                    # replica that starts on a busy core then gets next to nothing of it.
+                    process_group=0,
                 )
             except OSError as error:
                 raise OutsideError(f"cannot start {argv[0]}: {error.strerror}", fix="check that it is there") from error
