@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.public is not None:
         write_public_points(arguments.public)
-    lines = [*factors(), *h200(), *public()]
+    lines = [*factors(), *h200(), *(public() if PUBLIC_POINTS.exists() else ())]
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     PAGE.write_text(before + BEGIN + "\n\n" + "\n".join(lines) + "\n" + END + rest.partition(END)[2])

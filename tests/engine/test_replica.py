@@ -24,7 +24,7 @@ class Stage:
     def __init__(self, folder: Path, nursery: Nursery, session: aiohttp.ClientSession) -> None:
         self.folder, self.nursery, self.session = folder, nursery, session
 
-    def replica(self, *, drain_timeout_s: float = 10.0, **env: str) -> Replica:
+    def replica(self, *, drain_timeout_s: float = 30.0, **env: str) -> Replica:
         """One that serves at 100 tokens a second; `env` are the server's own settings."""
         port = free_port()
         flags = (f"--port={port}", f"--shutdown-timeout={drain_timeout_s}")
@@ -39,7 +39,7 @@ class Stage:
             session=self.session,
         )
 
-    async def ready(self, *, drain_timeout_s: float = 10.0) -> Replica:
+    async def ready(self, *, drain_timeout_s: float = 30.0) -> Replica:
         replica = self.replica(drain_timeout_s=drain_timeout_s)
         await replica.start()
         assert await replica.wait_ready(20) is None
