@@ -84,8 +84,9 @@ def test_an_objective_under_every_floor_says_so(planner: Callable[..., PlanOutco
     assert outcome.plan is None
     assert "no replica count can meet the objective" in outcome.verdict
     floors = {each.label: each.shortfall for each in outcome.rejections if each.kind == "floor"}
-    named = min(floors, key=lambda label: floors[label] or 0.0)
-    assert f"the best is {named}: TTFT p95 floor" in outcome.verdict
+    least = min(each or 0.0 for each in floors.values())
+    best = [label for label, shortfall in floors.items() if shortfall == least]
+    assert any(f"the best is {label}: TTFT p95 floor" in outcome.verdict for label in best)
     assert "> 5 ms with an idle server" in outcome.verdict
 
 
