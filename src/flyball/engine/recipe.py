@@ -101,8 +101,11 @@ def _model(home: Home) -> Sequence[Command]:
 
 
 def _check(home: Home) -> Sequence[Command]:
+    # Not `import vllm._C`, which is the build for CPUs with AVX-512 and bfloat16: others fault on its instructions.
     program = (
-        "import torch, vllm._C, vllm.entrypoints.openai.api_server\n"
+        "import torch, vllm.entrypoints.openai.api_server\n"
+        "from vllm.platforms import current_platform\n"
+        "current_platform.import_kernels()\n"
         "assert torch.version.cuda is None, 'torch is not the CPU build'"
     )
     return [[home.python, "-c", program]]
