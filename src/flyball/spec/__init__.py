@@ -4,13 +4,13 @@ Pure: text in, values out. Files are read by whoever was given the path.
 """
 
 from flyball.spec.autoscaling import BehaviorSpec, PolicySpec, RulesSpec, ScalingSpec, Signal
+from flyball.spec.kubernetes import KubernetesSpec, TolerationSpec, WeightsSpec
 from flyball.spec.objective import SLO, LatencyMetric, Percentiles
 from flyball.spec.reading import parse_model, parse_yaml
 from flyball.spec.serving import (
     FlagValue,
     GatewaySpec,
     HardwareSpec,
-    KubernetesSpec,
     LocalSpec,
     ModelSpec,
     ProveSpec,
@@ -44,6 +44,8 @@ __all__ = [
     "Signal",
     "SpotSpec",
     "Step",
+    "TolerationSpec",
+    "WeightsSpec",
     "WorkloadShape",
     "parse_model",
     "parse_yaml",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt, WithJsonSchema
 
 from flyball.spec.autoscaling import BehaviorSpec, RulesSpec, ScalingSpec
+from flyball.spec.kubernetes import KubernetesSpec
 from flyball.spec.objective import SLO, Percentiles
 from flyball.spec.quantities import Bytes, PositiveSeconds, Seconds, SpecModel
 from flyball.spec.traffic import WorkloadShape
@@ -19,7 +20,6 @@ def _scalar(value: object) -> object:
 
 _FLAG_NAME = r"[a-z][a-z0-9_]*"
 _SERVICE_NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
-_NAMESPACE = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
 def _flag_name(name: str) -> str:
@@ -31,12 +31,6 @@ def _flag_name(name: str) -> str:
 def _service_name(name: str) -> str:
     if not re.fullmatch(_SERVICE_NAME, name):
         raise ValueError("must be at most 40 lower-case letters, digits and dashes, a letter first")
-    return name
-
-
-def _namespace(name: str) -> str:
-    if not re.fullmatch(_NAMESPACE, name):
-        raise ValueError("must be at most 63 lower-case letters, digits and dashes")
     return name
 
 
@@ -86,12 +80,6 @@ class HardwareSpec(SpecModel):
     accelerators: tuple[str, ...] = ()
     """Which accelerators may be considered; empty means all in the catalog."""
     spot: SpotSpec = SpotSpec()
-
-
-class KubernetesSpec(SpecModel):
-    """Where it goes in a cluster."""
-
-    namespace: Annotated[str, AfterValidator(_namespace), _pattern(_NAMESPACE)] = "llm"
 
 
 class GatewaySpec(SpecModel):
