@@ -42,6 +42,10 @@ class Vector:
     def __sub__(self, other: "Vector | float") -> "Vector":
         return _arithmetic(self, "-", other, _SUM)
 
+    def __rsub__(self, other: float) -> "Vector":
+        text = f"{other:.12g} - {_within(self, _PRODUCT)}"
+        return Vector(text=text, labels=self.labels, binding=_SUM)
+
     def __mul__(self, other: "Vector | float") -> "Vector":
         return _arithmetic(self, "*", other, _PRODUCT)
 

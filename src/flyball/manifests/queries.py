@@ -4,7 +4,7 @@ from typing import Literal
 
 from flyball.catalog import EngineRelease
 from flyball.manifests.promql import Vector, highest, over_time, total
-from flyball.manifests.series import Series
+from flyball.manifests.series import ENGINE_CONTAINER, Series
 from flyball.spec.autoscaling import Signal
 
 RUNNING, WAITING, KV_USAGE = "vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"
@@ -30,21 +30,27 @@ def scaling_query(signal: Signal, *, name: str, namespace: str, release: EngineR
 
     Raises UsageError if the release lacks a metric.
     """
-    return str(total(_per_replica(signal, Series(name=name, namespace=namespace, release=release))))
+    return str(scaling_signal(signal, Series(name=name, namespace=namespace, release=release)))
+
+
+def scaling_signal(signal: Signal, series: Series) -> Vector:
+    """`scaling_query` for what else is built on it."""
+    return total(_per_replica(signal, series))
 
 
 def _per_replica(signal: Signal, series: Series) -> Vector:
     """By replica and rank; of the KV cache by replica, the fullest rank's: where it is full, requests are preempted."""
     match signal:
         case "in_system":
-            return _bridged(series.engine(RUNNING)) + _bridged(series.engine(WAITING))
+            return bridged(series.engine(RUNNING)) + bridged(series.engine(WAITING))
         case "waiting":
-            return _bridged(series.engine(WAITING))
+            return bridged(series.engine(WAITING))
         case "kv":
-            return highest(_bridged(series.engine(KV_USAGE)), "pod")
+            return highest(bridged(series.engine(KV_USAGE)), "pod")
 
 
-def _bridged(gauge: Vector) -> Vector:
+def bridged(gauge: Vector) -> Vector:
+    """The last value, where at most one scrape failed since; see `scaling_query`."""
     return over_time("last", gauge, f"{BRIDGED_S}s")
 
 
@@ -77,7 +83,6 @@ def adapter_rule(signal: Signal, *, release: EngineRelease) -> dict[str, object]
     }
 
 
-ENGINE_CONTAINER = "vllm"
 _ADAPTER_SHAPES: dict[Signal, tuple[Literal["sum", "max"], tuple[str, ...]]] = {
     "in_system": ("sum", (RUNNING, WAITING)),
     "waiting": ("sum", (WAITING,)),
