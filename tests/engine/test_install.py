@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flyball.engine import Home, Step, StepReport, install, remove
+from flyball.engine import RECIPE, Home, Step, StepReport, install, remove
+from flyball.engine.install_failure import explain
 from flyball.engine.journal import forget_broken_packages, read_journal
 from flyball.errors import OutsideError
 
@@ -252,7 +253,7 @@ async def test_remove_takes_the_engine_and_leaves_the_rest(works: Works) -> None
 def test_packages_that_pip_was_interrupted_in_are_forgotten(tmp_path: Path) -> None:
     """Metadata without its RECORD, or with files missing or cut short, would pass for installed."""
     for name, record, body in [
-        ("whole", "whole.py,sha256=x,4\nwhole-1.dist-info/RECORD,,\n", "body"),
+        ("whole", "whole.py,sha256=x,4\nwhole-1.dist-info/RECORD,,\n__pycache__/whole.pyc,sha256=x,9\n", "body"),
         ("cut", "cut.py,sha256=x,4\n", "bo"),
         ("lost", "lost.py,sha256=x,4\n", None),
         ("bare", None, "body"),
@@ -267,6 +268,30 @@ def test_packages_that_pip_was_interrupted_in_are_forgotten(tmp_path: Path) -> N
 
     assert forget_broken_packages(tmp_path) == ["bare-1", "cut-1", "lost-1"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.py", "cut.py", "whole-1.dist-info", "whole.py"]
+
+
+async def test_a_failed_step_that_installs_nothing_leaves_the_packages_alone(works: Works) -> None:
+    """Only a step that brings packages can have been interrupted in one; after any other they are not touched."""
+    works.programs["three"] = "raise SystemExit(1)"
+    with pytest.raises(OutsideError):
+        await works.install()
+    odd = works.home.venv / "lib" / "python3.11" / "site-packages" / "odd-1.dist-info"
+    odd.mkdir(parents=True)
+
+    with pytest.raises(OutsideError):
+        await works.install()
+    assert odd.exists()
+
+
+@pytest.mark.parametrize(
+    ("returncode", "cause"),
+    [(1, "ended with an error"), (-4, "this processor lacks"), (-9, "killed"), (-11, "ended by signal 11")],
+)
+def test_a_step_that_a_signal_ended_says_so(tmp_path: Path, returncode: int, cause: str) -> None:
+    """A process that a signal ended wrote no reason; the signal is one."""
+    (step,) = [step for step in RECIPE if step.name == "check"]
+
+    assert cause in explain(step, "", returncode=returncode, log=tmp_path / "install.log").what
 
 
 def _await(condition: object, timeout_s: float = 20.0) -> None:

@@ -49,8 +49,9 @@ async def install(home: Home, *, on_report: Listener, recipe: Sequence[Step] = R
         if missing:
             shutil.rmtree(home.scratch, ignore_errors=True)  # what an interrupted pip left
             _require_space(home, missing)
-            for site_packages in home.venv.glob("lib/python3*/site-packages"):
-                forget_broken_packages(site_packages)
+            if any(step.packages for step in missing):  # else nothing would bring them back
+                for site_packages in home.venv.glob("lib/python3*/site-packages"):
+                    forget_broken_packages(site_packages)
         with Nursery() as nursery:
             for step in recipe:
                 if step.name in journal.done:
@@ -97,7 +98,7 @@ async def _run_step(nursery: Nursery, home: Home, step: Step, on_report: Listene
         if child.returncode == 0:
             break
         if index == len(attempts) - 1:
-            raise explain(step, child.tail(), log=home.log)
+            raise explain(step, child.tail(), returncode=child.returncode, log=home.log)
     return asyncio.get_running_loop().time() - began
 
 

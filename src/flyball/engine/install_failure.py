@@ -37,11 +37,23 @@ _CAUSES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )  # fmt: skip
 
 
-def explain(step: Step, output: str, *, log: Path) -> OutsideError:
-    """The error for `step`, which ended badly having written `output`."""
+def explain(step: Step, output: str, *, returncode: int | None, log: Path) -> OutsideError:
+    """The error for `step`, which ended with `returncode` (negative: by that signal) having written `output`."""
     lines = [line.strip()[:SHOWN_WIDTH] for line in output.splitlines() if line.strip()]
     said = "\n  ".join(lines[-SHOWN_LINES:])
-    unknown = ("it ended with an error", f"read {log}, then run it again: what is done is kept")
+    unknown = (_ending(returncode), f"read {log}, then run it again: what is done is kept")
     known = ((cause, fix) for signs, cause, fix in _CAUSES if any(sign in output for sign in signs))
     cause, fix = next(known, unknown)
     return OutsideError(f"cannot {step.doing} (step {step.name}): {cause}", fix=f"{fix}\n  {said}" if said else fix)
+
+
+def _ending(returncode: int | None) -> str:
+    match returncode:
+        case -4:
+            return "it used an instruction that this processor lacks (SIGILL)"
+        case -9:
+            return "it was killed (SIGKILL), as when the memory runs out"
+        case int() if returncode < 0:
+            return f"it ended by signal {-returncode}"
+        case _:
+            return "it ended with an error"

@@ -57,7 +57,11 @@ def forget_broken_packages(site_packages: Path) -> Sequence[str]:
 def _is_whole(info: Path) -> bool:
     try:
         with (info / "RECORD").open(newline="", encoding="utf-8") as file:
-            return all(_is_there(info.parent / name, size) for name, _, size in csv.reader(file))
+            return all(
+                _is_there(info.parent / name, size)
+                for name, _, size in csv.reader(file)
+                if not name.endswith(".pyc")  # some wheels bring bytecode, which compiling replaces
+            )
     except (OSError, ValueError):
         return False
 

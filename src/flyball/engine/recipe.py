@@ -49,6 +49,8 @@ class Step:
     """What it adds to the disk."""
     result: Callable[[Home], Path] | None = None
     """What must be there for as long as the step counts as done."""
+    packages: bool = False
+    """Whether it installs packages into the engine's environment."""
 
 
 def _pip(home: Home, *arguments: str | Path) -> Command:
@@ -106,7 +108,8 @@ def _check(home: Home) -> Sequence[Command]:
         "import torch, vllm.entrypoints.openai.api_server\n"
         "from vllm.platforms import current_platform\n"
         "current_platform.import_kernels()\n"
-        "assert torch.version.cuda is None, 'torch is not the CPU build'"
+        "assert torch.version.cuda is None, 'torch is not the CPU build'\n"
+        "assert hasattr(torch.ops._C, 'rms_norm'), 'vLLM has no kernels for this processor'"
     )
     return [[home.python, "-c", program]]
 
@@ -142,9 +145,23 @@ RECIPE: tuple[Step, ...] = (
         result=lambda home: home.python,
     ),
     Step(name="wheels", doing="download vLLM and the model", attempts=_wheels, seconds=4, size_bytes=230 * MIB),
-    Step(name="torch", doing="install PyTorch's CPU build", attempts=_torch, seconds=7, size_bytes=720 * MIB),
-    Step(name="requirements", doing="install requirements", attempts=_requirements, seconds=45, size_bytes=1600 * MIB),
-    Step(name="vllm", doing="install vLLM", attempts=_vllm, seconds=3, size_bytes=400 * MIB),
+    Step(
+        name="torch",
+        doing="install PyTorch's CPU build",
+        attempts=_torch,
+        seconds=7,
+        size_bytes=720 * MIB,
+        packages=True,
+    ),
+    Step(
+        name="requirements",
+        doing="install requirements",
+        attempts=_requirements,
+        seconds=45,
+        size_bytes=1600 * MIB,
+        packages=True,
+    ),
+    Step(name="vllm", doing="install vLLM", attempts=_vllm, seconds=3, size_bytes=400 * MIB, packages=True),
     Step(name="compile", doing="compile Python files", attempts=_compile, seconds=30, size_bytes=500 * MIB),
     Step(
         name="model",
