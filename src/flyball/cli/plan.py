@@ -5,23 +5,15 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import yaml
 from cyclopts import Parameter
 
-from flyball.catalog import DEFAULT_RELEASE, load_catalog, release
-from flyball.cli.calibrations_file import read_calibrations, user_calibrations
-from flyball.cli.model_source import load_architecture
+from flyball.catalog import DEFAULT_RELEASE
 from flyball.cli.plan_document import plan_document
 from flyball.cli.plan_table import print_plan
-from flyball.cli.spec_file import read_spec, read_text
+from flyball.cli.planning import planned
 from flyball.errors import OutsideError, UsageError
-from flyball.planning import TokenPrice, demand
-from flyball.planning import plan as make_plan
-from flyball.spec import parse_yaml
-from flyball.workload import read_recordings
-
-_SEED = 0  # the sample of requests: one for all candidates and for every run, so that plans can be compared
+from flyball.planning import TokenPrice
 
 
 def plan(
@@ -56,18 +48,8 @@ def plan(
         A table, JSON or YAML.
 
     """
-    serving = read_spec(spec)
-    known = load_catalog(None if catalog is None else parse_yaml(read_text(catalog), source=str(catalog)))
-    recordings = read_recordings(serving.workload, lambda name: read_text(spec.parent / name))
-    outcome = make_plan(
-        serving,
-        architecture=load_architecture(serving.model.id, serving.model.revision),
-        catalog=known,
-        release=release(vllm),
-        demand=demand(serving.workload, slo=serving.slo, recordings=recordings, rng=np.random.default_rng(_SEED)),
-        calibrations=read_calibrations(user_calibrations()),
-        api=None if api_price is None else parse_price(api_price),
-    )
+    made = planned(spec, catalog=catalog, vllm=vllm, api=None if api_price is None else parse_price(api_price))
+    serving, outcome = made.spec, made.outcome
     if plot is not None:
         from flyball.cli.plan_plot import plan_page
 

@@ -1,0 +1,59 @@
+"""How a replica leaves: the three durations that must fit each other, the longest stream and the spot notice."""
+
+import math
+from dataclasses import dataclass
+
+from flyball.manifests.design import Capacity, ServiceDesign
+
+DNS_S = 35
+"""For every gateway to forget a replica that left the headless Service: CoreDNS answers from its cache for up to 30 s,
+Envoy asks every 2 s. Until then requests still arrive."""
+LEAST_PRE_STOP_S = 10
+"""Where a spot notice is short. A request that arrives after SIGTERM gets HTTP 500 before a byte of an answer, and the
+gateway sends it to another replica."""
+TEARDOWN_S = 20
+"""vLLM from the last answer to its exit, 10 s measured, and some slack. Not more: when --shutdown-timeout passes with
+work left, its streams hang without an end until SIGKILL frees the clients (measured on 0.32)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """In seconds; `grace_s` holds the other two and the teardown."""
+
+    pre_stop_s: int
+    shutdown_timeout_s: int
+    teardown_s: int
+    longest_stream_s: int
+    notice_s: float | None
+
+    @property
+    def grace_s(self) -> int:
+        return self.pre_stop_s + self.shutdown_timeout_s + self.teardown_s
+
+    @property
+    def cuts_streams(self) -> bool:
+        """Whether the longest stream is cut when a spot machine goes."""
+        return self.shutdown_timeout_s < self.longest_stream_s
+
+
+def drain(design: ServiceDesign, capacity: Capacity) -> Drain:
+    """Of a replica on that kind of machine.
+
+    A spot notice shortens first the wait for DNS, because the gateway's retries cover it, then the streams' time.
+    """
+    stream_s = math.ceil(float(design.longest_stream_s.value))
+    notice_s = design.spot_notice_s if capacity == "spot" else None
+    if notice_s is None or DNS_S + stream_s + TEARDOWN_S <= notice_s:
+        pre_stop_s, shutdown_s, teardown_s = DNS_S, stream_s, TEARDOWN_S
+    else:
+        whole = math.floor(notice_s)
+        teardown_s = min(TEARDOWN_S, whole // 3)
+        pre_stop_s = max(min(LEAST_PRE_STOP_S, whole // 4), min(DNS_S, whole - teardown_s - stream_s))
+        shutdown_s = whole - teardown_s - pre_stop_s
+    return Drain(
+        pre_stop_s=pre_stop_s,
+        shutdown_timeout_s=shutdown_s,
+        teardown_s=teardown_s,
+        longest_stream_s=stream_s,
+        notice_s=notice_s,
+    )
