@@ -19,6 +19,7 @@ from flyball.spec.serving import (
 )
 from flyball.spec.template import TEMPLATE
 from flyball.spec.traffic import Arrivals, GammaArrivals, Lengths, LogNormal, Step, WorkloadShape
+from flyball.spec.tune import FlagsSpec, NumbersSpec, TuneSpec
 
 __all__ = [
     "SLO",
@@ -26,6 +27,7 @@ __all__ = [
     "Arrivals",
     "BehaviorSpec",
     "FlagValue",
+    "FlagsSpec",
     "GammaArrivals",
     "GatewaySpec",
     "HardwareSpec",
@@ -35,6 +37,7 @@ __all__ = [
     "LocalSpec",
     "LogNormal",
     "ModelSpec",
+    "NumbersSpec",
     "Percentiles",
     "PolicySpec",
     "ProveSpec",
@@ -44,6 +47,7 @@ __all__ = [
     "Signal",
     "SpotSpec",
     "Step",
+    "TuneSpec",
     "TolerationSpec",
     "WeightsSpec",
     "WorkloadShape",

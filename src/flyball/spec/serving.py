@@ -10,6 +10,7 @@ from flyball.spec.kubernetes import KubernetesSpec
 from flyball.spec.objective import SLO, Percentiles
 from flyball.spec.quantities import Bytes, PositiveSeconds, Seconds, SpecModel
 from flyball.spec.traffic import WorkloadShape
+from flyball.spec.tune import TuneSpec
 
 
 def _scalar(value: object) -> object:
@@ -144,3 +145,4 @@ class ServingSpec(SpecModel):
     gateway: GatewaySpec = GatewaySpec()
     local: LocalSpec = LocalSpec()
     prove: ProveSpec = ProveSpec()
+    tune: TuneSpec = TuneSpec()
