@@ -42,7 +42,7 @@ def engine_alerts(watch: Watch) -> Group:
 
 
 def _presence(series: Series) -> Iterator[Alert]:
-    ready = series.deployment("kube_deployment_status_replicas_ready")
+    ready = series.deployments("kube_deployment_status_replicas_ready")
     yield Alert(
         name="VllmNoReplicaReady",
         query=ready.equals(0),
@@ -51,14 +51,14 @@ def _presence(series: Series) -> Iterator[Alert]:
         summary="No replica is ready: every request fails",
         meaning="The Deployment has no ready pod. The gateway answers 503.",
         runbook=(
-            "kubectl describe the pods: Pending is a lack of GPUs, CrashLoopBackOff a failing start, Running a slow one.",
+            "kubectl describe the pods: Pending is a lack of GPUs, CrashLoopBackOff a failing start, else a slow one.",
             "A failing start: kubectl logs --previous; flyball memory says whether the model fits.",
             "After a rollout: kubectl rollout undo.",
         ),
     )
     yield Alert(
         name="VllmReplicaNotScraped",
-        query=total(ready).is_above(total(series.engine_up())),
+        query=ready.is_above(total(series.engine_up())),
         wait="5m",
         severity="warning",
         summary="Some ready replicas are not scraped: the autoscaler underestimates the load",

@@ -70,4 +70,4 @@ def _fatal(series: Series) -> Vector:
 
 
 def _some_ready(series: Series) -> Vector:
-    return series.deployment("kube_deployment_status_replicas_ready").is_above(0)
+    return series.deployments("kube_deployment_status_replicas_ready").is_above(0)

@@ -19,7 +19,7 @@ def rule_groups(watch: Watch) -> tuple[Group, ...]:
         *records(watch),
         burn_alerts(watch),
         engine_alerts(watch),
-        scaling_alerts(watch),
+        *((scaling_alerts(watch, autoscaler=watch.autoscaler),) if watch.autoscaler else ()),
         gateway_alerts(watch.series),
         *((gpu_alerts(watch.series),) if watch.has_gpus else ()),
     )

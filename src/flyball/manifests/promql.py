@@ -29,6 +29,8 @@ class Vector:
     text: str
     labels: frozenset[str]
     """Labels that its series may carry; without the metric's name."""
+    metrics: frozenset[str]
+    """Every metric that it asks for."""
     metric_type: MetricType | None = None
     """Of a bare selector; None once something was computed."""
     binding: int = _ATOM
@@ -43,8 +45,7 @@ class Vector:
         return _arithmetic(self, "-", other, _SUM)
 
     def __rsub__(self, other: float) -> "Vector":
-        text = f"{other:.12g} - {_within(self, _PRODUCT)}"
-        return Vector(text=text, labels=self.labels, binding=_SUM)
+        return _made(f"{other:.12g} - {_within(self, _PRODUCT)}", self, binding=_SUM)
 
     def __mul__(self, other: "Vector | float") -> "Vector":
         return _arithmetic(self, "*", other, _PRODUCT)
@@ -72,15 +73,8 @@ class Vector:
         return _set_operation(self, "unless", other, on)
 
     def or_(self, other: "Vector") -> "Vector":
-        return Vector(
-            text=f"{_within(self, _OR)} or {_within(other, _OR + 1)}",
-            labels=self.labels | other.labels,
-            binding=_OR,
-        )
-
-    def or_zero(self) -> "Vector":
-        """0 where there is no series: for a quantity whose absence means none, never for one that says who is alive."""
-        return self.or_(Vector(text="vector(0)", labels=frozenset()))
+        text = f"{_within(self, _OR)} or {_within(other, _OR + 1)}"
+        return _made(text, self, other, labels=self.labels | other.labels, binding=_OR)
 
 
 def select(name: str, *, metric_type: MetricType, labels: Iterable[str], matchers: Mapping[str, str | Regex]) -> Vector:
@@ -88,7 +82,8 @@ def select(name: str, *, metric_type: MetricType, labels: Iterable[str], matcher
     known = frozenset(labels)
     _require(matchers, known, name)
     inside = ",".join(_matcher(label, value) for label, value in matchers.items())
-    return Vector(text=f"{name}{{{inside}}}" if inside else name, labels=known, metric_type=metric_type)
+    text = f"{name}{{{inside}}}" if inside else name
+    return Vector(text=text, labels=known, metrics=frozenset({name}), metric_type=metric_type)
 
 
 def _matcher(label: str, value: str | Regex) -> str:
@@ -126,7 +121,7 @@ def slope(gauge: Vector, window: str) -> Vector:
 
 
 def _over(function: str, selector: Vector, window: str) -> Vector:
-    return Vector(text=f"{function}({selector.text}[{window}])", labels=selector.labels)
+    return _made(f"{function}({selector.text}[{window}])", selector)
 
 
 def total(vector: Vector, *by: str) -> Vector:
@@ -152,18 +147,18 @@ def number_of(vector: Vector, *by: str) -> Vector:
 def _aggregate(operator: str, vector: Vector, by: tuple[str, ...]) -> Vector:
     _require(by, vector.labels, vector.text)
     grouping = f" by ({', '.join(by)}) " if by else ""
-    return Vector(text=f"{operator}{grouping}({vector.text})", labels=frozenset(by))
+    return _made(f"{operator}{grouping}({vector.text})", vector, labels=frozenset(by))
 
 
 def percentile(share: float, buckets: Vector) -> Vector:
     """`share` from 0 to 1, of buckets that still have `le`."""
     _require(("le",), buckets.labels, buckets.text)
-    return Vector(text=f"histogram_quantile({share:g}, {buckets.text})", labels=buckets.labels - {"le"})
+    return _made(f"histogram_quantile({share:g}, {buckets.text})", buckets, labels=buckets.labels - {"le"})
 
 
 def absent(vector: Vector) -> Vector:
     """1 while there is no such series."""
-    return Vector(text=f"absent({vector.text})", labels=frozenset())
+    return _made(f"absent({vector.text})", vector, labels=frozenset())
 
 
 def clamp(vector: Vector, *, low: float | None = None, high: float | None = None) -> Vector:
@@ -173,20 +168,20 @@ def clamp(vector: Vector, *, low: float | None = None, high: float | None = None
         text = f"clamp_min({text}, {low:g})"
     if high is not None:
         text = f"clamp_max({text}, {high:g})"
-    return Vector(text=text, labels=vector.labels)
+    return _made(text, vector)
 
 
 def seconds_since(timestamps: Vector) -> Vector:
     """Age of what the values, seconds since 1970, are the time of."""
-    return Vector(text=f"time() - {_within(timestamps, _PRODUCT)}", labels=timestamps.labels, binding=_SUM)
+    return _made(f"time() - {_within(timestamps, _PRODUCT)}", timestamps, binding=_SUM)
 
 
 def _arithmetic(left: Vector, operator: str, right: Vector | float, binding: int) -> Vector:
     if isinstance(right, Vector):
         # Left to right, so what stands right must bind tighter.
         text = f"{_within(left, binding)} {operator} {_within(right, binding + 1)}"
-        return Vector(text=text, labels=left.labels & right.labels, binding=binding)
-    return Vector(text=f"{_within(left, binding)} {operator} {right:.12g}", labels=left.labels, binding=binding)
+        return _made(text, left, right, labels=left.labels & right.labels, binding=binding)
+    return _made(f"{_within(left, binding)} {operator} {right:.12g}", left, binding=binding)
 
 
 def _set_operation(left: Vector, operator: str, right: Vector, on: Iterable[str] | None) -> Vector:
@@ -194,7 +189,17 @@ def _set_operation(left: Vector, operator: str, right: Vector, on: Iterable[str]
     for side in (left, right):
         _require(on or (), side.labels, side.text)
     text = f"{_within(left, _AND)} {operator}{matching} {_within(right, _AND + 1)}"
-    return Vector(text=text, labels=left.labels, binding=_AND)
+    return _made(text, left, right, labels=left.labels, binding=_AND)
+
+
+def _made(text: str, *parts: Vector, labels: frozenset[str] | None = None, binding: int = _ATOM) -> Vector:
+    """Computed of `parts`; with the labels of the first, unless others are given."""
+    return Vector(
+        text=text,
+        labels=parts[0].labels if labels is None else labels,
+        metrics=frozenset().union(*(part.metrics for part in parts)),
+        binding=binding,
+    )
 
 
 def _within(vector: Vector, binding: int) -> str:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from flyball.catalog import EngineRelease
-from flyball.manifests.promql import Vector, highest, over_time, total
+from flyball.manifests.promql import Vector, clamp, highest, over_time, total
 from flyball.manifests.series import ENGINE_CONTAINER, Series
 from flyball.spec.autoscaling import Signal
 
@@ -13,7 +13,9 @@ BRIDGED_S = 40
 """Two scrapes and some slack: how long a replica's last value stands in for a scrape that failed."""
 
 
-def scaling_query(signal: Signal, *, name: str, namespace: str, release: EngineRelease) -> str:
+def scaling_query(
+    signal: Signal, *, name: str, namespace: str, release: EngineRelease, done_elsewhere: float = 0.0
+) -> str:
     """The signal of the whole service, one value: the sum over its replicas and their data-parallel ranks.
 
     For an External metric of type AverageValue, as KEDA creates: desired = ceil(value / target), whatever runs or is
@@ -28,9 +30,13 @@ def scaling_query(signal: Signal, *, name: str, namespace: str, release: EngineR
     - Nothing stands in for an empty result (`or vector(0)`): when Prometheus has lost every target, the query returns
       nothing, KEDA reports an error (`ignoreNullValues: "false"`) and falls back. A zero would scale the service down.
 
+    `done_elsewhere` is how much of the signal belongs to replicas that this autoscaler does not count: those of a fixed
+    floor, times the target. It is taken off, or the sum would order as many replicas as if the floor did nothing.
+
     Raises UsageError if the release lacks a metric.
     """
-    return str(scaling_signal(signal, Series(name=name, namespace=namespace, release=release)))
+    whole = scaling_signal(signal, Series(name=name, namespace=namespace, release=release))
+    return str(clamp(whole - done_elsewhere, low=0) if done_elsewhere else whole)
 
 
 def scaling_signal(signal: Signal, series: Series) -> Vector:

@@ -35,7 +35,7 @@ def records(watch: Watch) -> tuple[Group, ...]:
 
 def usd_per_hour(watch: Watch, price: ReplicaPrice) -> Vector:
     """Every replica that exists costs, loading ones too: their nodes are paid for."""
-    replicas = total(watch.series.deployment("kube_deployment_status_replicas"))
+    replicas = watch.series.deployments("kube_deployment_status_replicas")
     if price.spot_usd_per_hour is None:
         return replicas * price.on_demand_usd_per_hour
     steady = clamp(replicas, high=price.on_demand_floor)

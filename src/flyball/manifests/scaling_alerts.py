@@ -4,16 +4,18 @@ from flyball.manifests.promql import Regex, absent, over_time, total
 from flyball.manifests.queries import scaling_signal
 from flyball.manifests.records import REQUESTS_WAITING
 from flyball.manifests.rules import Alert, Group
+from flyball.manifests.series import Series
 from flyball.manifests.watch import Watch
 
 
-def scaling_alerts(watch: Watch) -> Group:
-    alerts = (_signal_lost(watch), _cannot_act(watch), _at_maximum(watch))
+def scaling_alerts(watch: Watch, *, autoscaler: str) -> Group:
+    """`autoscaler`: the HorizontalPodAutoscaler's name."""
+    alerts = (_signal_lost(watch), _cannot_act(watch.series, autoscaler), _at_maximum(watch.series, autoscaler))
     return Group(name=f"{watch.series.name}-scaling-alerts", rules=alerts)
 
 
 def _signal_lost(watch: Watch) -> Alert:
-    none_ready = watch.series.deployment("kube_deployment_status_replicas_ready").equals(0)
+    none_ready = watch.series.deployments("kube_deployment_status_replicas_ready").equals(0)
     return Alert(
         name="VllmScalingSignalLost",
         query=absent(scaling_signal(watch.signal, watch.series)).unless(none_ready, on=()),
@@ -31,10 +33,10 @@ def _signal_lost(watch: Watch) -> Alert:
     )
 
 
-def _cannot_act(watch: Watch) -> Alert:
-    condition = watch.series.autoscaler(
+def _cannot_act(series: Series, autoscaler: str) -> Alert:
+    condition = series.autoscaler(
         "kube_horizontalpodautoscaler_status_condition",
-        watch.autoscaler,
+        autoscaler,
         condition=Regex("ScalingActive|AbleToScale"),
         status="false",
     )
@@ -54,10 +56,10 @@ def _cannot_act(watch: Watch) -> Alert:
     )
 
 
-def _at_maximum(watch: Watch) -> Alert:
-    desired = watch.series.autoscaler("kube_horizontalpodautoscaler_status_desired_replicas", watch.autoscaler)
-    most = watch.series.autoscaler("kube_horizontalpodautoscaler_spec_max_replicas", watch.autoscaler)
-    queued = total(over_time("min", watch.series.recorded(REQUESTS_WAITING), "5m"))
+def _at_maximum(series: Series, autoscaler: str) -> Alert:
+    desired = series.autoscaler("kube_horizontalpodautoscaler_status_desired_replicas", autoscaler)
+    most = series.autoscaler("kube_horizontalpodautoscaler_spec_max_replicas", autoscaler)
+    queued = total(over_time("min", series.recorded(REQUESTS_WAITING), "5m"))
     return Alert(
         name="VllmAutoscalerAtMaximum",
         query=desired.is_at_least(most).where(queued.is_above(0), on=()),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flyball.catalog import EngineRelease
 from flyball.manifests.exporters import DCGM, ENVOY, KUBE_STATE, find
-from flyball.manifests.promql import MetricType, Regex, Vector, select
+from flyball.manifests.promql import MetricType, Regex, Vector, select, total
 
 TARGET_LABELS = ("namespace", "pod", "container", "job", "instance", "endpoint")
 """What a PodMonitor's targets carry (prometheus-operator, pkg/prometheus/promcfg.go, generatePodMonitorConfig)."""
@@ -66,9 +66,10 @@ class Series:
     def gateway_up(self) -> Vector:
         return self._scraped(self.gateway_job, "up", "gauge", (), {})
 
-    def deployment(self, metric: str) -> Vector:
-        """Of the replicas' Deployment."""
-        return self._kube(metric, {"namespace": self.namespace, "deployment": f"{self.name}-engine"})
+    def deployments(self, metric: str) -> Vector:
+        """The sum over the replicas' Deployments: there are two where some run on demand and the others on spot."""
+        names = Regex(f"{self.name}-engine(-floor)?")
+        return total(self._kube(metric, {"namespace": self.namespace, "deployment": names}))
 
     def autoscaler(self, metric: str, hpa: str, **matchers: str | Regex) -> Vector:
         """Of the HorizontalPodAutoscaler of that name."""
@@ -99,8 +100,8 @@ class Series:
 
     @property
     def _pod_names(self) -> Regex:
-        """Those of the Deployment's ReplicaSets: `chat-engine-6c9f8d7b5-x2x7k`."""
-        return Regex(f"{self.name}-engine-[a-z0-9]+-[a-z0-9]{{5}}")
+        """Those of the Deployments' ReplicaSets: `chat-engine-6c9f8d7b5-x2x7k`."""
+        return Regex(f"{self.name}-engine-(floor-)?[a-z0-9]+-[a-z0-9]{{5}}")
 
     def _scraped(
         self,

@@ -26,8 +26,8 @@ class Watch:
     signal: Signal
     target: float
     """The signal per replica that the autoscaler aims at."""
-    autoscaler: str
-    """Name of the HorizontalPodAutoscaler; KEDA calls its own `keda-hpa-<ScaledObject>`."""
+    autoscaler: str | None
+    """Name of the HorizontalPodAutoscaler (KEDA calls its own `keda-hpa-<ScaledObject>`); None: nothing scales."""
     start_up_s: float
     """From a pod's start to its first answer, image pulled or not, as planned; twice that is called slow."""
     price: ReplicaPrice | None = None
