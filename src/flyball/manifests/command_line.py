@@ -7,6 +7,7 @@ from typing import Any
 from flyball.errors import UsageError
 from flyball.manifests.design import ENGINE_PORT, ServiceDesign
 from flyball.manifests.drain import Drain
+from flyball.manifests.latency import bucket_flag
 from flyball.manifests.manifest import Because
 
 SET_ELSEWHERE = {
@@ -33,6 +34,7 @@ def command_line(design: ServiceDesign, drain: Drain) -> list[Any]:
             raise UsageError(f"engine.{name} cannot be set on Kubernetes", fix=SET_ELSEWHERE[name])
     flags: dict[str, Because | Any] = {
         "served_model_name": Because(design.served_model_name, "what clients ask for; the metrics' label model_name"),
+        **bucket_flag(design.spec.slo, design.release),
         **design.engine_args,
         "shutdown_timeout": Because(drain.shutdown_timeout_s, _shutdown_reason(design, drain)),
     }

@@ -1,11 +1,14 @@
 """The objective in vLLM's histograms: which metric, which bucket, and the buckets that the engine must be told of."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flyball.catalog import EngineRelease
+from flyball.manifests.manifest import Because
 from flyball.spec import SLO
 from flyball.spec.objective import LatencyMetric
+from flyball.units import format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,16 @@ def histogram_buckets(slo: SLO, release: EngineRelease) -> dict[str, list[float]
             steps = (bound_s,) if bound_s > bounds[0] else (bound_s / 4, bound_s / 2, bound_s)
             changed[histogram.family] = sorted({*bounds, *steps})
     return changed
+
+
+def bucket_flag(slo: SLO, release: EngineRelease) -> dict[str, Because]:
+    """The engine's flag for `histogram_buckets`, by its name; empty where there is nothing to tell."""
+    buckets = histogram_buckets(slo, release)
+    if not buckets:
+        return {}
+    bounds = sorted({format_duration(bound_s) for _, _, bound_s in slo.objectives()})
+    reason = f"the objective's bounds ({', '.join(bounds)}) as bounds of buckets, so that what misses them is counted"
+    return {CUSTOM_BUCKETS: Because(json.dumps(buckets, separators=(",", ":")), reason)}
 
 
 def _defaults(histogram: LatencyHistogram, release: EngineRelease) -> list[float]:
