@@ -80,15 +80,18 @@ async def test_a_killed_replica_is_replaced_and_its_queue_is_answered_elsewhere(
     """Requests without a first byte move to the other replica; the killed one comes back under its name."""
     spec = _spec(SPEC.replace("min: 1", "min: 2"))
     async with _fleet(tmp_path, spec) as service:
-        shape = spec.workload.model_copy(update={"arrivals": Arrivals(closed_loop=12)})
+        # Streams of two seconds: a queue that a sample has seen is still there when its replica is killed.
+        shape = spec.workload.model_copy(
+            update={"arrivals": Arrivals(closed_loop=12), "output_tokens": Lengths(fixed=200)}
+        )
         load = asyncio.create_task(run_load(service.url, Workload.generate(shape, count=12), model="fake"))
 
-        def queues() -> bool:
+        def queues() -> list[str]:
             samples = service.fleet.timeline.samples
-            return bool(samples) and any((replica.waiting or 0) > 0 for replica in samples[-1].replicas)
+            return [replica.name for replica in samples[-1].replicas if (replica.waiting or 0) > 1] if samples else []
 
-        await _until(queues)
-        service.fleet.kill("r1")
+        await _until(lambda: bool(queues()))
+        service.fleet.kill(queues()[0])
         records = await load
         await _until(lambda: _ready(service) >= 2)
         stats = await service.fleet.gateway.stats()

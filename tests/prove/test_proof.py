@@ -15,7 +15,7 @@ SPEC = """
 name: fake
 model: {id: fake}
 slo: {ttft: {p95: 800ms}, tpot: {p95: 100ms}}
-workload: {arrivals: {poisson: 4}, prompt_tokens: {fixed: 8}, output_tokens: {fixed: 30}}
+workload: {arrivals: {poisson: 4}, peak: 24, prompt_tokens: {fixed: 8}, output_tokens: {fixed: 30}}
 scaling: {min: 1, max: 3}
 engine: {max_num_seqs: 4}
 local: {sync_period: 500ms, behavior: {scale_down: {stabilization_window: 3s}}, kv_cache: 64Mi, drain_timeout: 20s}
@@ -39,6 +39,7 @@ async def _prove(spec: ServingSpec, folder: Path, said: list[str]) -> Proof:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof_module, "CAPACITY_S", 3.0)
     monkeypatch.setattr(proof_module, "SAMPLE_PERIOD_S", 0.25)
+    monkeypatch.setenv("FAKE_START_S", "2")  # help takes its time, so that what one replica cannot hold is seen
 
 
 @pytest.mark.envoy
