@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flyball.errors import UsageError
@@ -315,6 +315,8 @@ def _messages(text: str) -> list[str]:
 
 
 @given(st.dictionaries(_KEYS, st.dictionaries(_KEYS, _JSON, max_size=3) | _JSON, max_size=4))
+@example({"model": {"\n": None}})
+@example({"model": {"": None}})
 def test_any_mapping_is_a_spec_or_an_error_of_single_lines(document: dict[str, object]) -> None:
     """Whatever a file holds, reading it gives a spec or a usage error made of single lines."""
     for line in _messages(yaml.safe_dump(document, allow_unicode=True)):

@@ -91,7 +91,7 @@ def _echo(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     # Pydantic adds markers of its own to the path, like "[key]" and "function-after[...]"; the other parts are ours.
     path = [part for part in detail["loc"] if isinstance(part, int) or "[" not in part]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path).lstrip(".")
     if detail["type"] == "extra_forbidden":
         known = _keys_at(model, detail["loc"][:-1])
         close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
@@ -106,6 +106,11 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     given = detail["input"]
     shown = f" (got {_as_yaml(given)})" if isinstance(given, str | int | float | bool | type(None)) else ""
     return f"{where or 'spec'}: {message}{'' if message.startswith(repr(given)) else shown}"
+
+
+def _key(name: str) -> str:
+    """A key as it stands in the file; one with line breaks or nothing in it is quoted."""
+    return name if name.isprintable() and name.strip() else repr(name)
 
 
 def _as_yaml(value: object) -> str:
