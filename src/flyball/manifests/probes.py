@@ -75,7 +75,7 @@ def _liveness(design: ServiceDesign) -> Any:
         "exec": {"command": ["python3", f"{PROBE_FOLDER}/progress.py"]},
         "periodSeconds": 30,
         "timeoutSeconds": 25,
-        "failureThreshold": 2,
+        "failureThreshold": 3,
     }
     reason = (
         f"restarts a replica that has had requests and made no step for {STALLED_S} s. /health answers 200 for hours in"
