@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick check fmt clean
+.PHONY: demo test quick slow static check fmt clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,19 +19,22 @@ demo: $(VENV)/.installed  ## one vLLM replica becomes three under load and one a
 	$(BIN)/flyball engine install
 	$(BIN)/flyball prove examples/local.yaml
 
-test: $(VENV)/.ready  ## every test, real vLLM and real Envoy included
-	$(BIN)/flyball engine install
-	$(BIN)/pytest
+test: quick slow  ## every test, real vLLM and real Envoy included
 
 quick: $(VENV)/.ready  ## the tests that start no server but their own small ones, with coverage of the pure packages
-	$(BIN)/pytest -q -m "not vllm and not envoy" --cov --cov-report=term
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not vllm and not envoy" --cov --cov-report=term
 
-check: $(VENV)/.ready  ## format, lint, types, layers, quick tests
+slow: $(VENV)/.ready  ## the tests that start a real vLLM or a real Envoy, one after another
+	$(BIN)/flyball engine install
+	$(BIN)/pytest -m "vllm or envoy"
+
+static: $(VENV)/.ready  ## format, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(MAKE) quick
+
+check: static quick  ## what can be checked without a real server
 
 fmt: $(VENV)/.ready  ## put the source in order
 	$(BIN)/ruff format .
