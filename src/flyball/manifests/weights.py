@@ -1,13 +1,14 @@
 """The model's files: fetched once into a volume claim, or on the node, or in an OCI image; and the compile cache."""
 
+import hashlib
+import json
 import math
-import re
 from typing import Any
 
 from flyball.errors import UsageError
 from flyball.manifests.command_line import model_folder
 from flyball.manifests.design import ServiceDesign
-from flyball.manifests.manifest import Because, Manifest
+from flyball.manifests.manifest import Because, Manifest, unwrapped
 from flyball.manifests.security import LOCKED_DOWN, pod_security
 from flyball.units import GIB
 
@@ -109,12 +110,25 @@ def _claim(design: ServiceDesign, name: str, gib: int, comment: str) -> Manifest
 
 
 def job_name(design: ServiceDesign) -> str:
-    """A Job cannot be changed, so each revision has its own."""
-    revision = re.sub(r"[^a-z0-9]+", "-", (design.spec.model.revision or "main").lower())[:12].strip("-")
-    return f"{design.name}-weights-{revision}"
+    """A Job cannot be changed, so each content has its own; one that finds its weights there ends at once."""
+    content = json.dumps(unwrapped(_fetch_spec(design)), sort_keys=True)
+    return f"{design.name}-weights-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 def _fetch(design: ServiceDesign) -> Manifest:
+    return Manifest(
+        body={
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": design.metadata(job_name(design), "weights"),
+            "spec": _fetch_spec(design),
+        },
+        file="weights.yaml",
+        comment="Fetches the weights once: otherwise every replica would at every start, and the hub throttles them.",
+    )
+
+
+def _fetch_spec(design: ServiceDesign) -> dict[str, Any]:
     model, weights = design.spec.model, design.kubernetes.weights
     folder = f"/models/{model_folder(design)}"
     script = (
@@ -145,17 +159,8 @@ def _fetch(design: ServiceDesign) -> Manifest:
             {"name": "tmp", "emptyDir": {}},
         ],
     }
-    labels = design.labels("weights")
-    return Manifest(
-        body={
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": design.metadata(job_name(design), "weights"),
-            "spec": {
-                "backoffLimit": Because(10, "the hub throttles; what has come is kept and resumed"),
-                "template": {"metadata": {"labels": labels}, "spec": pod},
-            },
-        },
-        file="weights.yaml",
-        comment="Fetches the weights once: otherwise every replica would at every start, and the hub throttles them.",
-    )
+    return {
+        "backoffLimit": Because(10, "the hub throttles; what has come is kept and resumed"),
+        "ttlSecondsAfterFinished": Because(7 * 86400, "old ones go by themselves; the weights stay"),
+        "template": {"metadata": {"labels": design.labels("weights")}, "spec": pod},
+    }

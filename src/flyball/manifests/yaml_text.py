@@ -16,7 +16,7 @@ from flyball.manifests.manifest import Because, Manifest
 
 WIDTH = 120
 _NO_LIMIT = 2**31
-_PLAIN = re.compile(r"(--)?[A-Za-z_/].*")
+_PLAIN = re.compile(r"(--)?[A-Za-z_/].*|[0-9]+(Ki|Mi|Gi|Ti|m|s|h|%)")
 _ONE_LETTER_TRUTHS = ("y", "Y", "n", "N")
 _WORDS = re.compile(r"[^\s]+( [^\s]+)+")
 
@@ -111,7 +111,11 @@ def _folded(text: str, margin: str) -> list[str]:
 def _scalar(value: Any) -> str:
     """One line that every parser reads as `value`."""
     is_odd = isinstance(value, str) and not (_PLAIN.fullmatch(value) and value.isprintable())
-    style = '"' if is_odd or value in _ONE_LETTER_TRUTHS else None
+    line = _dumped(value, '"' if is_odd or value in _ONE_LETTER_TRUTHS else None)
+    return _dumped(value, '"') if line.startswith("'") else line
+
+
+def _dumped(value: Any, style: str | None) -> str:
     return yaml.safe_dump(value, default_style=style, allow_unicode=True, width=_NO_LIMIT).removesuffix("...\n").strip()
 
 
