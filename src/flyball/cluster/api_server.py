@@ -7,7 +7,7 @@ stopped.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ from flyball.errors import OutsideError
 FIELD_MANAGER = "flyball"
 PAGE = 500  # objects an answer, as kubectl asks for
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
+_EXPIRED = 410
 _BROKEN = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ConfigError, OSError)
 
 
@@ -136,9 +137,13 @@ class ApiServer(AbstractContextManager["ApiServer"]):
         return self._json("DELETE", served.path(key.namespace, key.name), call, body=options) is not None
 
     def watch(
-        self, api_version: str, kind: str, *, namespace: str = "", name: str = "", labels: str = "", timeout_s: int = 10
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(ADDED | MODIFIED | DELETED, object) as they happen, beginning with what is there; ends after `timeout_s`."""
+        self, api_version: str, kind: str, *, namespace: str = "", name: str = "", since: str = "", timeout_s: int = 10
+    ) -> Generator[tuple[str, dict[str, Any]], None, None]:
+        """(ADDED | MODIFIED | DELETED, object) as they happen; ends after `timeout_s`.
+
+        Begins with what is there, or with what happens after the resource version `since`; ends at once where the API
+        server has forgotten that version.
+        """
         served = self.discovery.kind(api_version, kind)
         if served is None:
             return
@@ -146,7 +151,7 @@ class ApiServer(AbstractContextManager["ApiServer"]):
         call = self._call("watch", served, key)
         parameters = {"watch": "true", "timeoutSeconds": str(max(1, timeout_s))}
         parameters |= {"fieldSelector": f"metadata.name={name}"} if name else {}
-        parameters |= {"labelSelector": labels} if labels else {}
+        parameters |= {"resourceVersion": since} if since else {}
         try:
             with self._http.stream("GET", served.path(namespace), params=parameters) as response:
                 if response.status_code >= 300:
@@ -155,6 +160,8 @@ class ApiServer(AbstractContextManager["ApiServer"]):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
                         status = event["object"]
+                        if status.get("code") == _EXPIRED:
+                            return
                         raise refusal(int(status.get("code") or 500), json.dumps(status).encode(), call)
                     if event["type"] != "BOOKMARK":
                         yield event["type"], event["object"]

@@ -56,6 +56,11 @@ class Discovery:
         others = (version for version in self.versions(group) if version != api_version)
         return tuple(version for version in others if self.kind(version, kind) is not None)
 
+    def in_any_version(self, group: str, kind: str) -> ServedKind | None:
+        """The kind in the first version of its group that serves it."""
+        found = (self.kind(version, kind) for version in self.versions(group))
+        return next((served for served in found if served is not None), None)
+
     def everything(self) -> Iterator[ServedKind]:
         """Every kind in the preferred version of its group."""
         yield from self._in_version("v1").values()

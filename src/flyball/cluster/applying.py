@@ -1,0 +1,133 @@
+"""Carries out a comparison: applies in order, waits where others depend on it, and says how far it got.
+
+Whatever stops it, running it again goes on from there: what is done is found to be unchanged.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flyball.cluster.api_server import ApiServer
+from flyball.cluster.comparing import Comparison, compare
+from flyball.cluster.difference import ObjectChange
+from flyball.cluster.installed import Installation
+from flyball.cluster.objects import ObjectKey, PlainObject
+from flyball.cluster.ordering import WAITED_FOR_FIRST, rank
+from flyball.cluster.readiness import Progress
+from flyball.cluster.refusals import RefusedError
+from flyball.cluster.replicas import HANDOVER
+from flyball.cluster.waiting import Patience, Tell, wait_until_gone, wait_until_ready
+from flyball.errors import OutsideError
+
+_SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was done, and what is not ready."""
+
+    done: tuple[ObjectChange, ...]
+    unready: tuple[Progress, ...] = ()
+    left: tuple[ObjectKey, ...] = ()
+    """Not applied: what it needs did not become ready."""
+
+
+def apply_in_new_namespaces(
+    api: ApiServer,
+    objects: Iterable[PlainObject],
+    comparison: Comparison,
+    *,
+    installation: Installation | None,
+    prune: bool,
+) -> Comparison:
+    """Create the namespaces that are missing and compare again: only now can the API server try what goes into them.
+
+    If it refuses something, the namespaces go again, and nothing has changed.
+    """
+    if all(change.is_checked for change in comparison.changes):
+        return comparison
+    created = [
+        change.key for change in comparison.changes if change.key.kind == "Namespace" and change.action == "create"
+    ]
+    try:
+        for key in created:
+            api.apply(comparison.advice[key].body)
+        checked = compare(api, objects, installation=installation, prune=prune)
+    except BaseException:
+        _take_back(api, created)
+        raise
+    if checked.refused:
+        _take_back(api, created)
+    return checked
+
+
+def carry_out(api: ApiServer, comparison: Comparison, *, force: bool, patience: Patience | None, tell: Tell) -> Outcome:
+    """Make the changes, in their order. Without `patience` nothing is waited for.
+
+    Raises OutsideError, with how far it got, if the API server goes away or refuses what it accepted in the dry run.
+    """
+    done: list[ObjectChange] = []
+    todo = [change for change in comparison.changes if change.action not in ("unchanged", "delete")]
+    deletions = [change for change in comparison.changes if change.action == "delete"]
+    # Two autoscalers on one Deployment: KEDA refuses the second, the HPA controller stops at both.
+    early = [change for change in deletions if change.key.kind in _SCALERS]
+    jobs = [change.key for change in comparison.changes if change.key.kind in WAITED_FOR_FIRST]
+    try:
+        for change in early:
+            _prune(api, change, tell)
+            done.append(change)
+        for number, change in enumerate(todo):
+            if jobs and patience is not None and rank(change.key.kind) > rank("Job"):
+                unready = wait_until_ready(api, jobs, patience=patience, tell=tell)
+                if unready:
+                    return Outcome(
+                        done=tuple(done), unready=unready, left=tuple(change.key for change in todo[number:])
+                    )
+                jobs = []
+            _apply(api, comparison, change, force=force, tell=tell)
+            done.append(change)
+        unready = _wait(api, comparison, patience, tell)
+        for change in deletions if not unready else ():
+            if change not in early:
+                _prune(api, change, tell)
+                done.append(change)
+    except (OutsideError, KeyboardInterrupt) as error:
+        total = len(todo) + len(deletions)
+        names = ", ".join(str(change.key) for change in done) or "none"
+        if isinstance(error, KeyboardInterrupt):
+            tell(f"interrupted after {len(done)} of {total} changes ({names}): run it again to go on")
+            raise
+        what = f"{error.what}; {len(done)} of {total} changes are made: {names}"
+        raise OutsideError(what, fix="run it again to go on: what is made stays as it is") from error
+    return Outcome(done=tuple(done), unready=unready)
+
+
+def _wait(api: ApiServer, comparison: Comparison, patience: Patience | None, tell: Tell) -> tuple[Progress, ...]:
+    if patience is None:
+        return ()
+    keys = [change.key for change in comparison.changes if change.action != "delete"]
+    return wait_until_ready(api, keys, patience=patience, tell=tell)
+
+
+def _apply(api: ApiServer, comparison: Comparison, change: ObjectChange, *, force: bool, tell: Tell) -> None:
+    advice = comparison.advice[change.key]
+    if change.action == "replace":
+        api.delete(change.key)
+        wait_until_gone(api, [change.key], patience=Patience(60.0), tell=tell)
+    if advice.handover is not None:
+        api.apply(advice.handover, manager=HANDOVER)
+    api.apply(advice.body, force=force)
+    verb = {"create": "created", "replace": "replaced", "adopt": "adopted"}.get(change.action, "changed")
+    tell(f"{change.key} {verb}")
+
+
+def _prune(api: ApiServer, change: ObjectChange, tell: Tell) -> None:
+    api.delete(change.key)
+    tell(f"{change.key} deleted: the spec has it no more")
+
+
+def _take_back(api: ApiServer, namespaces: Iterable[ObjectKey]) -> None:
+    for key in namespaces:
+        try:
+            api.delete(key)
+        except RefusedError:  # without the permission to delete it stays, empty
+            continue

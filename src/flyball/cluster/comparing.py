@@ -1,0 +1,141 @@
+"""Asks the API server what an apply would do: every object as a dry run, nothing changed.
+
+The result is a value: what would change, what is not served, what was refused. `apply` goes on only if it is clean.
+"""
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyball.cluster.api_server import ApiServer
+from flyball.cluster.custom_kinds import MissingKind, missing_kinds
+from flyball.cluster.difference import ObjectChange, compared
+from flyball.cluster.installed import Installation, Installed, installed_objects, obsolete_objects
+from flyball.cluster.objects import ObjectKey, PlainObject, key_of
+from flyball.cluster.ordering import in_order, keys_in_reverse
+from flyball.cluster.refusals import Conflict, FieldConflictError, RefusedError
+from flyball.cluster.replicas import ReplicaAdvice, respect_autoscaler, scale_targets
+from flyball.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What would change, in the order in which it would be done. `advice` has the objects as they are to be sent."""
+
+    changes: tuple[ObjectChange, ...]
+    missing: tuple[MissingKind, ...] = ()
+    obsolete: tuple[ObjectKey, ...] = ()
+    """What earlier versions of the spec created and nobody asked to prune."""
+    unseen: tuple[str, ...] = ()
+    """Resources in which obsolete objects could not be looked for."""
+    refused: tuple[RefusedError, ...] = ()
+    advice: dict[ObjectKey, ReplicaAdvice] = field(default_factory=dict)
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.missing or self.refused or any(change.action != "unchanged" for change in self.changes))
+
+    @property
+    def conflicted(self) -> tuple[ObjectChange, ...]:
+        return tuple(change for change in self.changes if change.taken)
+
+
+def compare(
+    api: ApiServer,
+    objects: Iterable[PlainObject],
+    *,
+    installation: Installation | None = None,
+    prune: bool = False,
+) -> Comparison:
+    """The changes that applying `objects` would make, and with `prune` the deletions of what is obsolete.
+
+    What is obsolete is only known of an installation. Raises OutsideError if the API server cannot be asked.
+    """
+    served, missing = sort_out(api, objects)
+    targets = scale_targets(_scalers(api, served))
+    absent = {key_of(body).name for body in served if body["kind"] == "Namespace" and api.get(key_of(body)) is None}
+    changes: list[ObjectChange] = []
+    refused: list[RefusedError] = []
+    advice: dict[ObjectKey, ReplicaAdvice] = {}
+    for body in in_order(served):
+        key = key_of(body)
+        if key.namespace in absent:
+            changes.append(ObjectChange(key=key, action="create", is_checked=False))
+            advice[key] = ReplicaAdvice(body=body)
+            continue
+        live = api.get(key)
+        advice[key] = respect_autoscaler(body, live, targets)
+        try:
+            changes.append(_change(api, advice[key], live, key))
+        except RefusedError as error:
+            refused.append(error)
+    wanted = {key_of(body) for body in served} | {key for each in missing for key in each.objects}
+    installed = Installed(objects=()) if installation is None else installed_objects(api, installation)
+    obsolete = obsolete_objects(installed, wanted)
+    if prune:
+        changes += [ObjectChange(key=key, action="delete") for key in keys_in_reverse(obsolete)]
+    return Comparison(
+        changes=tuple(changes),
+        missing=missing,
+        obsolete=() if prune else obsolete,
+        unseen=installed.unseen,
+        refused=tuple(refused),
+        advice=advice,
+    )
+
+
+def sort_out(api: ApiServer, objects: Iterable[PlainObject]) -> tuple[list[PlainObject], tuple[MissingKind, ...]]:
+    """The objects of kinds that are served, in the namespace they go to, and the kinds that are not."""
+    served: list[PlainObject] = []
+    unserved: list[tuple[ObjectKey, tuple[str, ...]]] = []
+    seen: set[ObjectKey] = set()
+    for body in objects:
+        key = key_of(body)
+        if not (key.api_version and key.kind and key.name):
+            raise UsageError(f"an object without apiVersion, kind or name: {key}", fix="give it all three")
+        kind = api.discovery.kind(key.api_version, key.kind)
+        if kind is None:
+            unserved.append((key, api.discovery.other_versions(key.api_version, key.kind)))
+            continue
+        placed = _placed(body, api.target.namespace if kind.is_namespaced else "")
+        if key_of(placed) in seen:
+            raise UsageError(f"{key} is there twice", fix="give one of them another name")
+        seen.add(key_of(placed))
+        served.append(placed)
+    return served, missing_kinds(unserved)
+
+
+def _placed(body: PlainObject, namespace: str) -> dict[str, Any]:
+    """With the namespace that it goes to: its own, else the context's; without one where its kind has none."""
+    placed: dict[str, Any] = copy.deepcopy(dict(body))
+    if not namespace:
+        placed["metadata"].pop("namespace", None)
+    elif not placed["metadata"].get("namespace"):
+        placed["metadata"]["namespace"] = namespace
+    return placed
+
+
+def _scalers(api: ApiServer, served: Sequence[PlainObject]) -> list[PlainObject]:
+    namespaces = {key_of(body).namespace for body in served if body["kind"] == "Deployment"}
+    rendered = [body for body in served if body["kind"] in ("HorizontalPodAutoscaler", "ScaledObject")]
+    live = (api.list("autoscaling/v2", "HorizontalPodAutoscaler", namespace=namespace) for namespace in namespaces)
+    return [*rendered, *(scaler for found in live for scaler in found)]
+
+
+def _change(api: ApiServer, advice: ReplicaAdvice, live: PlainObject | None, key: ObjectKey) -> ObjectChange:
+    notes = (advice.note,) if advice.note else ()
+    try:
+        result = api.apply(advice.body, dry_run=True)
+        taken: tuple[Conflict, ...] = ()
+    except FieldConflictError as error:
+        taken = error.conflicts
+        result = api.apply(advice.body, dry_run=True, force=True)
+    except RefusedError as error:
+        if key.kind == "Job" and live is not None and "immutable" in error.what:
+            note = "a Job's template cannot change: it is deleted and created again"
+            return ObjectChange(key=key, action="replace", notes=(*notes, note))
+        raise
+    if live is None:
+        return ObjectChange(key=key, action="create", notes=notes)
+    return compared(live, result, key=key, taken=taken, notes=notes)
