@@ -26,13 +26,13 @@ def scaler(design: ServiceDesign) -> list[Manifest]:
 
 def scaler_query(design: ServiceDesign) -> str:
     """What KEDA asks: the signal of the whole service, less what the replicas of the floor are to hold."""
-    query = scaling_query(
-        design.spec.scaling.signal, name=design.name, namespace=design.namespace, release=design.release
+    return scaling_query(
+        design.spec.scaling.signal,
+        name=design.name,
+        namespace=design.namespace,
+        release=design.release,
+        done_elsewhere=design.floor_replicas * float(design.target.value),
     )
-    if not design.floor_replicas:
-        return query
-    held = design.floor_replicas * float(design.target.value)
-    return f"clamp_min({query} - {held:g}, 0)"
 
 
 def fallback_replicas(design: ServiceDesign) -> int:
