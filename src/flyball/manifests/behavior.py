@@ -10,6 +10,9 @@ from flyball.manifests.start_up import start_up
 from flyball.spec import RulesSpec
 
 MOST_PERIOD_S = 1800
+"""The longest that the API server takes."""
+STEPS = 3
+SHORTEST_STEP_S, LONGEST_STEP_S = 30, 300
 
 
 def behavior(design: ServiceDesign) -> dict[str, Any]:
@@ -22,17 +25,17 @@ def behavior(design: ServiceDesign) -> dict[str, Any]:
 
 
 def _up(design: ServiceDesign) -> dict[str, Any]:
-    period = min(MOST_PERIOD_S, max(60, start_up(design).cold_s))
+    cold_s = start_up(design).cold_s
+    period = min(LONGEST_STEP_S, max(SHORTEST_STEP_S, math.ceil(cold_s / STEPS)))
+    step = max(2, math.ceil((design.scaled_max - design.scaled_min) / STEPS))
     return {
         "stabilizationWindowSeconds": Because(0, "a queue that waits for a second reading only grows"),
         "selectPolicy": "Max",
         "policies": Because(
-            [
-                {"type": "Percent", "value": 100, "periodSeconds": period},
-                {"type": "Pods", "value": 2, "periodSeconds": period},
-            ],
-            f"At most double, or two more, in the {period} s that a replica takes to come. Until it serves, the queue"
-            " grows whatever was ordered, and without a limit every burst would order all replicas.",
+            [{"type": "Pods", "value": step, "periodSeconds": period}],
+            f"A third of the range each {period} s. A replica takes {cold_s} s to come, and until it serves the queue"
+            " grows whatever was ordered: without a limit every burst orders all. A burst that lasts gets them all"
+            " before the first one serves.",
         ),
     }
 

@@ -96,7 +96,7 @@ def _eks(design: ServiceDesign, capacity: Capacity) -> str:
 
 
 def gpu_operator_values(design: ServiceDesign, dcgm: Mapping[str, Any]) -> str:
-    """Values of the chart nvidia/gpu-operator; `dcgm` is its `dcgmExporter` section."""
+    """Values of the chart nvidia/gpu-operator; `dcgm` has its section `dcgmExporter`."""
     in_cloud = design.node_pools != "none"
     keys = dict.fromkeys(("nvidia.com/gpu", design.kubernetes.taint_key))
     tolerations: list[Any] = [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in keys]
@@ -124,7 +124,7 @@ def gpu_operator_values(design: ServiceDesign, dcgm: Mapping[str, Any]) -> str:
             "tolerations": Because(tolerations, "all taints of the GPU nodes: a DaemonSet kept away means no GPU there")
         },
         "node-feature-discovery": {"worker": {"tolerations": tolerations}},
-        "dcgmExporter": dict(dcgm),
+        **dcgm,
     }
     if design.node_pools == "gke":
         values["devicePlugin"] = {"enabled": Because(False, "GKE has its own; two would advertise each GPU twice")}
