@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
         root = 1 if steps[0] == "api" else 2
         if steps[0] not in ("api", "apis"):
             raise RefusalError(404, "NotFound", "the server could not find the requested resource")
-        if len(steps) <= root + (steps[0] == "api"):
+        if len(steps) <= root + 1:
             self._answer(self._discovery(steps))
             return
         api_version = "/".join(steps[1 : root + 1])
