@@ -55,7 +55,6 @@ def _node_pool(design: ServiceDesign, capacity: Capacity) -> Manifest:
     ]
     spec = {
         "template": {
-            "metadata": {"labels": {"app.kubernetes.io/part-of": design.name}},
             "spec": {
                 "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": pool_name(design)},
                 "requirements": Because(
