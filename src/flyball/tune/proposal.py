@@ -1,0 +1,149 @@
+"""What to try next and why: the start, then what the model expects most of, or a search without it. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flyball.tune.choice import best
+from flyball.tune.line_search import next_position
+from flyball.tune.posterior import Belief, Measured, believe
+from flyball.tune.prediction import Expectation, Predictor, Unfit
+from flyball.tune.space import left, place
+from flyball.tune.trial import Expected, Flags, Trial, label
+
+REFUTED = 3.0
+"""Standard deviations between prediction and measurement from which on the model is no longer asked."""
+NOISE_FLOOR = 0.01
+"""A smaller gain could not be told from none."""
+AXIS = "max_num_seqs"
+"""The flag that is searched without a model: the others matter less, and differ in few values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """The next trial."""
+
+    flags: Flags
+    why: str
+    guess: float
+    """The rate to begin the search at; 0 if there is no idea."""
+    expected: Expected | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """No further trial, and why."""
+
+    why: str
+
+
+def start_proposal(flags: Flags, predictor: Predictor | None, rate: float) -> Proposal:
+    """Trial 0: the flags that the spec has, so that the end can be compared with the beginning."""
+    found = predictor.expect(flags) if predictor else None
+    why = "the start: what the spec has now"
+    if not isinstance(found, Expectation) or predictor is None or found.rate <= 0:
+        return Proposal(flags=flags, why=why, guess=rate)
+    expected = _expected(Belief(mean=math.log(found.rate), deviation=predictor.error))
+    # Predicted with typical factors it may be off by more than a search from the spec's own rate would be.
+    guess = found.rate if predictor.error < 0.3 else rate
+    return Proposal(flags=flags, why=why, guess=guess, expected=expected)
+
+
+def propose(
+    candidates: Sequence[Flags], trials: Sequence[Trial], predictor: Predictor | None, *, worth: float
+) -> Proposal | Finished:
+    """The next trial after at least one; `worth` is the relative gain that pays for another restart."""
+    remaining = list(left(candidates, trials))
+    if not remaining:
+        return Finished(why="every set of flags within the bounds has been tried or is refused")
+    if predictor is None:
+        return _without_model(remaining, trials, why="no model of this server")
+    refuted = refutation(trials)
+    if refuted is not None:
+        return _without_model(remaining, trials, why=f"the model is refuted: {refuted}")
+    return _with_model(remaining, trials, predictor, worth=max(worth, NOISE_FLOOR))
+
+
+def refutation(trials: Sequence[Trial]) -> str | None:
+    """The trial whose measurement the prediction made before it does not allow, in one line."""
+    for trial in trials[1:]:  # the start is predicted from the data sheet, and corrects the model
+        if trial.expected is None or trial.refusal is not None:
+            continue
+        expected, measured = trial.expected, trial.estimate
+        spread = math.hypot(math.log(expected.high / expected.rate), measured.error)
+        off = abs(math.log(measured.rate / expected.rate)) if measured.rate > 0 else math.inf
+        if off > REFUTED * spread:
+            return f"trial {trial.number} held {measured.rate:.3g} requests/s where it expected {expected.rate:.3g}"
+    return None
+
+
+def _with_model(
+    remaining: Sequence[Flags], trials: Sequence[Trial], predictor: Predictor, *, worth: float
+) -> Proposal | Finished:
+    fitting = [(flags, found) for flags in remaining if (found := _positive(predictor, flags)) is not None]
+    if not fitting:
+        return Finished(why="nothing else within the bounds starts or meets the objective, says the model")
+    leader = best(trials)
+    reference = leader.estimate.rate if leader else 0.0
+    beliefs = believe(
+        [place(flags) for flags, _ in fitting],
+        [found.rate for _, found in fitting],
+        _measured(trials, predictor),
+        error=predictor.error,
+    )
+    index = max(range(len(beliefs)), key=lambda i: (beliefs[i].gain_over(reference), beliefs[i].mean))
+    flags, belief = fitting[index][0], beliefs[index]
+    gain = belief.gain_over(reference)
+    low, high = belief.interval
+    told = f"predicted {belief.rate:.3g} requests/s ({low:.3g} to {high:.3g}), limited by {fitting[index][1].bound}"
+    if gain < worth:
+        return Finished(
+            why=f"the best that is left, {label(flags)}, is {told}: an expected gain of {gain:.1%},"
+            f" and another restart has to promise {worth:.1%}"
+        )
+    promise = "nothing holds yet" if math.isinf(gain) else f"expected gain {gain:.1%} over {reference:.3g}"
+    return Proposal(flags=flags, why=f"{told}; {promise}", guess=belief.rate, expected=_expected(belief))
+
+
+def _positive(predictor: Predictor, flags: Flags) -> Expectation | None:
+    found = predictor.expect(flags)
+    return None if isinstance(found, Unfit) or found.rate <= 0 else found
+
+
+def _measured(trials: Sequence[Trial], predictor: Predictor) -> list[Measured]:
+    found = []
+    for trial in trials:
+        expected = _positive(predictor, trial.flags)
+        if expected is not None and trial.estimate.rate > 0:
+            ratio = math.log(trial.estimate.rate / expected.rate)
+            found.append(Measured(place=place(trial.flags), log_ratio=ratio, error=trial.estimate.error))
+    return found
+
+
+def _without_model(remaining: Sequence[Flags], trials: Sequence[Trial], *, why: str) -> Proposal | Finished:
+    """Along one flag, all others as in the best trial."""
+    leader = best(trials) or trials[0]
+    others = {name: value for name, value in leader.flags.items() if name != AXIS}
+
+    def on_line(flags: Flags) -> bool:
+        return AXIS in flags and all(flags.get(name) == value for name, value in others.items())
+
+    known = {trial.flags[AXIS]: trial.estimate.rate for trial in trials if on_line(trial.flags)}
+    open_values = {flags[AXIS] for flags in remaining if on_line(flags)}
+    values = sorted({*known, *open_values}, key=float)
+    if not known:
+        return Finished(why=f"{why}, and {AXIS} is not among the flags that may change")
+    position = next_position({values.index(value): rate for value, rate in known.items()}, len(values))
+    if position is None:
+        return Finished(why=f"{why}; both neighbours of {AXIS} {leader.flags[AXIS]} have been tried and hold less")
+    flags = {**leader.flags, AXIS: values[position]}
+    return Proposal(
+        flags=flags,
+        why=f"{why}; searching {AXIS} between its neighbours of {leader.flags[AXIS]}",
+        guess=leader.estimate.rate,
+    )
+
+
+def _expected(belief: Belief) -> Expected:
+    low, high = belief.interval
+    return Expected(rate=belief.rate, low=low, high=high)

@@ -1,0 +1,153 @@
+"""Trials in virtual time: an engine with known factors serves each load in milliseconds, and clocks are added up."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from flyball.bench import LoadSettings
+from flyball.catalog import load_catalog
+from flyball.engine import StartFailure
+from flyball.measurement import RequestRecord, Summary, percentile, records_to_json
+from flyball.perf import Efficiency, LoadRequest, ServedRequest, builtin_architecture, serve
+from flyball.planning import demand
+from flyball.spec import ServingSpec
+from flyball.tune.experiment import Bench
+from flyball.tune.journal import Journal
+from flyball.tune.measuring import LoadPlan
+from flyball.tune.prediction import Predictor, Unfit
+from flyball.tune.sequential import ObjectiveTest
+from flyball.tune.session import Session
+from flyball.tune.target import Started
+from flyball.tune.trial import Flags, Probe
+from flyball.workload import Recordings
+
+LLAMA = "meta-llama/Llama-3.1-8B"
+
+
+def predictor(
+    spec: ServingSpec, *, efficiency: Efficiency, error: float, chip: str = "L4", **fixed: object
+) -> Predictor:
+    architecture = builtin_architecture(LLAMA)
+    assert architecture is not None
+    return Predictor(
+        architecture=architecture,
+        accelerator=load_catalog().accelerator(chip),
+        version="0.26.0",
+        fixed=fixed,
+        demand=demand(spec.workload, slo=spec.slo, recordings=Recordings(), rng=np.random.default_rng(0)),
+        slo=spec.slo,
+        efficiency=efficiency,
+        error=error,
+    )
+
+
+@dataclass
+class VirtualServer:
+    """A `Target` and the prober of what it started. `truth` is the engine as it really is."""
+
+    truth: Predictor
+    spec: ServingSpec
+    seed: int = 0
+    start_s: float = 60.0
+    fails: dict[int, StartFailure] = field(default_factory=dict)
+    """By max_num_seqs."""
+    now_s: float = 0.0
+    flags: Flags = field(default_factory=dict)
+    folder: Path = Path()
+    running: bool = False
+    starts: list[Flags] = field(default_factory=list)
+    loads: int = 0
+    interrupt_at_load: int | None = None
+
+    @property
+    def plan(self) -> LoadPlan:
+        return LoadPlan(
+            shape=self.spec.workload, recordings=Recordings(), slo=self.spec.slo, limits=self.spec.tune,
+            seed=self.seed, mean_output_tokens=self.truth.demand.mean_output_tokens, settings=LoadSettings(),
+        )  # fmt: skip
+
+    async def start(self, flags: Flags, *, log: Path) -> Started | StartFailure:
+        assert not self.running
+        self.starts.append(flags)
+        self.now_s += self.start_s
+        load = self.truth.load(flags)
+        failure = self.fails.get(int(flags["max_num_seqs"]))
+        if isinstance(load, Unfit):
+            failure = StartFailure(cause="out of memory", evidence=load.reason, fix="")
+        if failure is not None:
+            return failure
+        self.flags, self.running = flags, True
+        return Started(url="http://virtual", model="m", seconds=self.start_s)
+
+    async def stop(self) -> None:
+        self.running = False
+
+    def prober(self, _: Started, folder: Path) -> "VirtualServer":
+        self.folder = folder
+        return self
+
+    async def warm_up(self) -> None:
+        self.now_s += 1.0
+
+    async def probe(self, rate: float, round_: int) -> tuple[Probe, list[RequestRecord]]:
+        self.loads += 1
+        if self.loads == self.interrupt_at_load:
+            raise KeyboardInterrupt
+        everything = self.served(rate, round_)
+        test = ObjectiveTest(slo=self.spec.slo, settled_s=self.plan.settled_s, most=self.spec.tune.requests)
+        end_s = 0.0
+        for record in sorted(everything, key=lambda each: each.end_s):
+            test.add(record)
+            end_s = record.end_s
+            if test.verdict is not None:
+                break
+        records = [
+            each if each.end_s <= end_s else replace(each, outcome="cancelled", end_s=end_s)
+            for each in everything
+            if each.intended_s <= end_s
+        ]
+        self.now_s += end_s
+        name = f"records-{self.loads:03d}.jsonl"
+        (self.folder / name).write_text(records_to_json(records))
+        counted = [r for r in records if r.intended_s >= self.plan.settled_s and r.outcome != "cancelled"]
+        probe = Probe(
+            round=round_, rate=rate, verdict=test.verdict or test.leaning, requests=test.judged,
+            attainment=Summary.of(counted, self.spec.slo).attainment, measured_s={}, preemptions=0, thrown_away=0,
+            seconds=end_s, records=name,
+        )  # fmt: skip
+        return probe, records
+
+    async def e2e_p95(self, rate: float) -> float:
+        records = self.served(rate, 0)[: self.spec.tune.requests]
+        self.now_s += records[-1].end_s
+        return percentile([record.e2e_s or 0.0 for record in records], 95)
+
+    def served(self, rate: float, round_: int) -> list[RequestRecord]:
+        requests = [
+            LoadRequest(each.prompt_tokens, each.output_tokens, each.arrival_s)
+            for each in self.plan.workload(rate, round_)
+        ]
+        engine = self.truth.engine(self.flags)
+        done = serve(engine.step_model(self.truth.efficiency), requests, kv_cache_tokens=engine.kv_cache_tokens)
+        return [_record(index, each) for index, each in enumerate(done)]
+
+    def session(self, folder: Path, *, say: list[str] | None = None) -> Session:
+        lines: list[str] = [] if say is None else say
+        bench = Bench(target=self, prober=self.prober, say=lines.append, clock=lambda: self.now_s)
+        return Session(bench=bench, journal=Journal(folder), folder=folder, limits=self.spec.tune)
+
+
+def _record(index: int, served: ServedRequest) -> RequestRecord:
+    return RequestRecord(
+        index=index,
+        intended_s=served.sent_s,
+        sent_s=served.sent_s,
+        first_token_s=served.first_token_s,
+        last_token_s=served.last_token_s,
+        end_s=served.last_token_s,
+        prompt_tokens=served.request.prompt_tokens,
+        output_tokens=served.request.output_tokens,
+        requested_output_tokens=served.request.output_tokens,
+        outcome="ok",
+    )
