@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flyball.cluster.custom_kinds import missing_kinds
 from flyball.cluster.doctor.symptom import State
+from flyball.cluster.objects import ObjectKey
 from sound_cluster import PODS, Bench
 
 Change = Callable[[Bench], None]
@@ -77,14 +79,19 @@ def no_write_permission(bench: Bench) -> None:
     bench.more = {"denied": ("patch deployments.apps",)}
 
 
-@breaks("kinds", "its CRD is missing")
+def _unserved(bench: Bench, api_version: str, kind: str, *versions: str) -> None:
+    key = ObjectKey(api_version=api_version, kind=kind, name="chat-engine", namespace="llm")
+    bench.more = {"unserved": missing_kinds([(key, versions)])}
+
+
+@breaks("kinds", "the cluster does not know ScaledObject of keda.sh/v1alpha1 (chat-engine)")
 def no_keda(bench: Bench) -> None:
-    bench.more = {"unserved": {("keda.sh/v1alpha1", "ScaledObject"): ()}}
+    _unserved(bench, "keda.sh/v1alpha1", "ScaledObject")
 
 
-@breaks("kinds", "served as karpenter.sh/v1beta1 only")
+@breaks("kinds", "it has karpenter.sh/v1beta1")
 def old_crd(bench: Bench) -> None:
-    bench.more = {"unserved": {("karpenter.sh/v1", "NodePool"): ("karpenter.sh/v1beta1",)}}
+    _unserved(bench, "karpenter.sh/v1", "NodePool", "karpenter.sh/v1beta1")
 
 
 # GPUs.

@@ -40,7 +40,7 @@ def _waits(pod: dict[str, Any], reason: str, message: str = "", **parts: Any) ->
     pod["status"]["containerStatuses"] = [{"name": "vllm", "ready": False, "state": {"waiting": waiting}, **parts}]
 
 
-@breaks("pods", "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+@breaks("pods", "not scheduled: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
 def unschedulable(bench: Bench) -> None:
     message = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
     pod = engine_pods(bench)[0]
@@ -58,13 +58,13 @@ def secret_missing(bench: Bench) -> None:
     _waits(engine_pods(bench)[0], "CreateContainerConfigError", 'secret "api-key" not found')
 
 
-@breaks("pods", "ended with exit code 1, Error; 7 restarts")
+@breaks("pods", "crashes again and again, last Error (exit code 1)")
 def crash_loop(bench: Bench) -> None:
     last = {"terminated": {"exitCode": 1, "reason": "Error"}}
     _waits(engine_pods(bench)[0], "CrashLoopBackOff", "back-off 5m0s", restartCount=7, lastState=last)
 
 
-@breaks("pods", "exit code 137, OOMKilled")
+@breaks("pods", "last OOMKilled (exit code 137)")
 def out_of_memory(bench: Bench) -> None:
     last = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     _waits(engine_pods(bench)[0], "CrashLoopBackOff", restartCount=3, lastState=last)
@@ -80,17 +80,18 @@ def volume_not_mounted(bench: Bench) -> None:
     bench.add("Event", metadata={"name": "e2", "namespace": "llm"}, involvedObject=about, **event)
 
 
-@breaks("pods", "not yet, after restarts")
+@breaks("pods", "its startup probe has not passed yet, after 2 restarts")
 def startup_probe_too_short(bench: Bench) -> None:
     pod = engine_pods(bench)[0]
     condition(pod, "Ready", status="False")
     pod["status"]["containerStatuses"] = [{"name": "vllm", "restartCount": 2, "state": {"running": {}}}]
 
 
-@warns("pods", "loading for 120 s")
+@warns("pods", "its startup probe has not passed yet, since 120 s")
 def still_loading(bench: Bench) -> None:
     pod = engine_pods(bench)[0]
     condition(pod, "Ready", status="False")
+    pod["status"]["containerStatuses"][0].update(ready=False, started=False)
     pod["status"]["startTime"] = "2026-11-24T11:58:00Z"
 
 
@@ -102,7 +103,7 @@ def evicted(bench: Bench) -> None:
     bench.add("Pod", metadata=metadata, spec={"nodeName": "gpu-1"}, status=status)
 
 
-@warns("pods", "Terminating 3600 s beyond its grace period")
+@warns("pods", "terminating, 3600 s beyond its grace period")
 def stuck_terminating(bench: Bench) -> None:
     labels = engine_pods(bench)[0]["metadata"]["labels"]
     metadata = {"name": "chat-engine-old", "namespace": "llm", "labels": labels}

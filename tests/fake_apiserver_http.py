@@ -23,6 +23,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request. `server.fake` is the API server."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for the client's delayed acknowledgement
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class' name
         """Silence."""

@@ -62,9 +62,9 @@ class Bench:
             version="v1.36.1",
             objects=objects,
             denied=(),
-            unserved={},
+            unserved=(),
             prometheus=PrometheusFacts(
-                address=expected.prometheus, answers=self._answers(expected), targets=self.targets
+                address=expected.prometheus, answers=self.prometheus_answers(expected), targets=self.targets
             ),
             metrics=(self._metric(),),
         )
@@ -78,7 +78,7 @@ class Bench:
             answer=self.metric,
         )
 
-    def _answers(self, expected: ExpectedService) -> Mapping[str, Answer]:
+    def prometheus_answers(self, expected: ExpectedService) -> Mapping[str, Answer]:
         answers = {dcgm_query(expected.dcgm_fields): Answer(samples=tuple(_named(each) for each in self.dcgm))}
         for query in expected.queries:
             answers[query.query] = Answer(samples=tuple(self.values))

@@ -1,23 +1,15 @@
 """The API server itself: does it answer, what does it let us see, and does it know the kinds that were rendered?"""
 
 import re
-from collections.abc import Iterator, Sequence
 
 from flyball.cluster.doctor.expected import ExpectedService
 from flyball.cluster.doctor.facts import ClusterFacts
 from flyball.cluster.doctor.reading import rows
-from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
+from flyball.cluster.doctor.symptom import Checked, broken, risky
 from flyball.cluster.objects import dig
 
 _PRE_STOP_SLEEP = (1, 30)
 """`lifecycle.preStop.sleep` is on by default from here (KEP-3960); an older server drops it without a word."""
-_PROVIDERS = {
-    "keda.sh": "KEDA",
-    "monitoring.coreos.com": "the Prometheus Operator",
-    "karpenter.sh": "Karpenter",
-    "karpenter.k8s.aws": "Karpenter for AWS",
-}
-"""By API group: what to install."""
 
 
 def check_api(facts: ClusterFacts, expected: ExpectedService) -> Checked:
@@ -65,19 +57,8 @@ def check_kinds(facts: ClusterFacts, expected: ExpectedService) -> Checked:
     if facts.unserved is None:
         return Checked(answer="not asked", is_known=False)
     symptoms = [
-        symptom
-        for (version, kind), others in facts.unserved.items()
-        for symptom in _kind_symptoms(version, kind, others)
+        broken(each.kind, asked=f"{each.kind} of {each.api_version}", answered=each.what, fix=each.fix)
+        for each in facts.unserved
     ]
     kinds = {(each.get("apiVersion"), each.get("kind")) for each in expected.objects}
     return Checked(answer=f"{len(kinds)} kinds, all served", symptoms=symptoms)
-
-
-def _kind_symptoms(version: str, kind: str, others: Sequence[str]) -> Iterator[Symptom]:
-    group = version.partition("/")[0]
-    if others:
-        fix = f"upgrade what defines it, so that it serves {version}"
-        yield broken(kind, asked=f"{version}", answered=f"served as {', '.join(others)} only", fix=fix)
-    else:
-        provider = _PROVIDERS.get(group, f"what defines {group}")
-        yield broken(kind, asked=f"{version}", answered="not served: its CRD is missing", fix=f"install {provider}")

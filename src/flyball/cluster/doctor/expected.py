@@ -8,11 +8,10 @@ import yaml
 
 from flyball.cluster.doctor.reading import amount, containers, name, namespace, place, rows, table, text
 from flyball.cluster.objects import PlainObject, dig
+from flyball.cluster.pod_state import GPU
 from flyball.lint.promql import Selector, parse_promql, selectors
 
-PART_OF = "app.kubernetes.io/part-of"
 COMPONENT = "app.kubernetes.io/component"
-GPU = "nvidia.com/gpu"
 _DCGM_FIELD = re.compile(r"\bDCGM_(?:FI|EXP)_[A-Z0-9_]+\b")
 
 
@@ -42,12 +41,12 @@ class EngineWorkload:
     def engine(self) -> PlainObject:
         """The container with the GPUs; the first one where none has any."""
         mine = rows(self.pod, "containers")
-        return next((each for each in mine if gpus_of(each)), mine[0] if mine else {})
+        return next((each for each in mine if devices_of(each)), mine[0] if mine else {})
 
     @property
     def gpus(self) -> int:
         """Devices a replica."""
-        return sum(gpus_of(each) for each in rows(self.pod, "containers"))
+        return sum(devices_of(each) for each in rows(self.pod, "containers"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +99,17 @@ class ExpectedService:
 
 
 def expected_service(
-    objects: Sequence[PlainObject], *, name: str, namespace: str, prometheus: str = ""
+    objects: Sequence[PlainObject],
+    *,
+    name: str,
+    namespace: str,
+    prometheus: str = "",
+    adapter_values: PlainObject | None = None,
 ) -> ExpectedService:
     """What `objects`, plain and as rendered for the service `name`, ask for.
 
-    `prometheus` is the address to ask where no scaler names one.
+    `prometheus` is the address to ask where no scaler names one; `adapter_values` are the Helm values of the
+    Prometheus Adapter, where it feeds the HPA.
     """
     scalers = [each for each in objects if each.get("kind") in ("ScaledObject", "HorizontalPodAutoscaler")]
     triggers = [(each, metadata) for each in scalers for metadata in _prometheus_triggers(each)]
@@ -113,7 +118,10 @@ def expected_service(
         ScalingQuery(query=text(trigger, "query"), source=place(each), per_pod=False) for each, trigger in triggers
     ]
     pods = "|".join(f"{re.escape(each.name)}-.+" for each in engines)
-    queries += [query for each in objects for query in _adapter_queries(each, namespace=namespace, pods=pods)]
+    rules = [(place(each), _adapter_rules(each)) for each in objects if each.get("kind") == "ConfigMap"]
+    rules.append(("the Prometheus Adapter's values", rows(adapter_values, "rules", "custom")))
+    for source, found in rules:
+        queries += _adapter_queries(source, found, namespace=namespace, pods=pods)
     addresses = [text(trigger, "serverAddress") for _, trigger in triggers]
     return ExpectedService(
         name=name,
@@ -125,7 +133,7 @@ def expected_service(
     )
 
 
-def gpus_of(container: PlainObject) -> int:
+def devices_of(container: PlainObject) -> int:
     limits = table(container, "resources", "limits")
     return sum(int(amount(value)) for key, value in limits.items() if key == GPU or key.startswith("nvidia.com/mig-"))
 
@@ -148,7 +156,7 @@ def _is_engine(each: PlainObject) -> bool:
         return False
     component = text(each, "spec", "template", "metadata", "labels", COMPONENT)
     return component == "engine" or (
-        not component and any(map(gpus_of, rows(each, "spec", "template", "spec", "containers")))
+        not component and any(map(devices_of, rows(each, "spec", "template", "spec", "containers")))
     )
 
 
@@ -167,24 +175,25 @@ def _prometheus_triggers(scaler: PlainObject) -> Iterator[PlainObject]:
             yield table(trigger, "metadata")
 
 
-def _adapter_queries(each: PlainObject, *, namespace: str, pods: str) -> Iterator[ScalingQuery]:
-    """The rules of a ConfigMap of the Prometheus Adapter, with its templates filled in as the adapter does."""
-    if each.get("kind") != "ConfigMap":
-        return
-    for value in table(each, "data").values():
-        if "metricsQuery" not in value:
-            continue
-        for rule in rows(yaml.safe_load(value), "rules"):
-            series = parse_promql(text(rule, "seriesQuery"))
-            filled = {
-                "<<.Series>>": series.name if isinstance(series, Selector) else "",
-                "<<.LabelMatchers>>": f'namespace="{namespace}",pod=~"{pods}"',
-                "<<.GroupBy>>": "pod",
-            }
-            query = text(rule, "metricsQuery")
-            for template, meaning in filled.items():
-                query = query.replace(template, meaning)
-            yield ScalingQuery(query=query, source=place(each), per_pod=True)
+def _adapter_queries(source: str, rules: Sequence[PlainObject], *, namespace: str, pods: str) -> Iterator[ScalingQuery]:
+    """Rules of the Prometheus Adapter with their templates filled in, as the adapter does for the service's pods."""
+    for rule in rules:
+        series = parse_promql(text(rule, "seriesQuery"))
+        filled = {
+            "<<.Series>>": series.name if isinstance(series, Selector) else "",
+            "<<.LabelMatchers>>": f'namespace="{namespace}",pod=~"{pods}"',
+            "<<.GroupBy>>": "pod",
+        }
+        query = text(rule, "metricsQuery")
+        for template, meaning in filled.items():
+            query = query.replace(template, meaning)
+        yield ScalingQuery(query=query, source=source, per_pod=True)
+
+
+def _adapter_rules(each: PlainObject) -> Sequence[PlainObject]:
+    """The rules in a ConfigMap of the adapter."""
+    texts = [value for value in table(each, "data").values() if "metricsQuery" in value]
+    return [rule for value in texts for rule in rows(yaml.safe_load(value), "rules")]
 
 
 def _texts(value: object) -> Iterator[str]:

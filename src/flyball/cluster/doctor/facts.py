@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from flyball.cluster.custom_kinds import MissingKind
 from flyball.cluster.doctor.resource import Resource
 from flyball.cluster.objects import PlainObject
 
@@ -76,11 +77,8 @@ class ClusterFacts:
     """Why a kind could not be listed, in a few words."""
     denied: Sequence[str] | None = None
     """What access reviews say this user may not do: `list nodes`, `patch deployments.apps`. None if not asked."""
-    unserved: Mapping[tuple[str, str], Sequence[str]] | None = None
-    """(apiVersion, kind) of rendered objects that the API server does not serve, and the apiVersions it has instead.
-
-    None if not asked.
-    """
+    unserved: Sequence[MissingKind] | None = None
+    """Kinds of rendered objects that the API server does not serve. None if not asked."""
     has_cluster_autoscaler: bool = False
     """Whether one reports its status in the cluster; which machines it may add is not known from it."""
     prometheus: PrometheusFacts | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flyball.cluster.api_server import ApiServer
+from flyball.cluster.custom_kinds import MissingKind, missing_kinds
 from flyball.cluster.doctor.autoscaler import autoscalers_of, metric_name, source_of
 from flyball.cluster.doctor.expected import ExpectedService
 from flyball.cluster.doctor.facts import Answer, ClusterFacts, MetricAnswer, PrometheusFacts, Sample
@@ -16,7 +17,7 @@ from flyball.cluster.doctor.promql_api import ask, directly, service_path, throu
 from flyball.cluster.doctor.questions import questions
 from flyball.cluster.doctor.reading import amount, name, namespace, place, rows, table, text
 from flyball.cluster.doctor.resource import ALL_PODS, AUTOSCALERS, PROMETHEUSES, RESOURCES, Resource
-from flyball.cluster.objects import ObjectKey, PlainObject, dig
+from flyball.cluster.objects import ObjectKey, PlainObject, dig, key_of
 from flyball.cluster.refusals import ForbiddenError, RefusedError, UnreachableError
 from flyball.errors import OutsideError
 
@@ -37,7 +38,7 @@ class _Gathered:
     objects: dict[Resource, Sequence[PlainObject]] = field(default_factory=dict)
     unread: dict[Resource, str] = field(default_factory=dict)
     denied: list[str] | None = None
-    unserved: dict[tuple[str, str], Sequence[str]] | None = None
+    unserved: Sequence[MissingKind] | None = None
     has_cluster_autoscaler: bool = False
     prometheus: PrometheusFacts | None = None
     metrics: list[MetricAnswer] = field(default_factory=list)
@@ -98,13 +99,15 @@ def _list(api: ApiServer, resource: Resource, expected: ExpectedService, found: 
         found.unread[resource] = "no permission" if isinstance(error, ForbiddenError) else error.what
 
 
-def _unserved(api: ApiServer, objects: Sequence[PlainObject]) -> dict[tuple[str, str], Sequence[str]]:
-    kinds = dict.fromkeys((text(each, "apiVersion"), text(each, "kind")) for each in objects)
-    return {
-        (version, kind): api.discovery.other_versions(version, kind)
-        for version, kind in kinds
-        if api.discovery.kind(version, kind) is None
-    }
+def _unserved(api: ApiServer, objects: Sequence[PlainObject]) -> Sequence[MissingKind]:
+    keys = [key_of(each) for each in objects]
+    return missing_kinds(
+        [
+            (key, api.discovery.other_versions(key.api_version, key.kind))
+            for key in keys
+            if api.discovery.kind(key.api_version, key.kind) is None
+        ]
+    )
 
 
 def _denied_writes(api: ApiServer, expected: ExpectedService) -> Iterator[str]:
@@ -151,7 +154,10 @@ def _prometheus(api: ApiServer, expected: ExpectedService, found: _Gathered, giv
     path = None if given else service_path(address, expected.namespace)
     reader = directly(address) if path is None else through(api, path)
     pools = [f"podMonitor/{namespace(each)}/{name(each)}/0" for each in expected.of("PodMonitor")]
-    return ask(reader, address, questions(expected), pools)
+    answered = ask(reader, address, questions(expected), pools)
+    if answered.error or any(each.error for each in answered.answers.values()):
+        api.read("/version")  # raises if it is the API server, and not Prometheus behind it, that fell silent
+    return answered
 
 
 def _metrics(api: ApiServer, expected: ExpectedService, found: _Gathered) -> Iterator[MetricAnswer]:

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from flyball.cluster.doctor.expected import GPU, EngineWorkload, ExpectedService, gpu_resource
+from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService, gpu_resource
 from flyball.cluster.doctor.facts import ClusterFacts
 from flyball.cluster.doctor.reading import amount, name, place, rows, table, text
 from flyball.cluster.doctor.resource import DAEMON_SETS, NODE_POOLS, NODES
 from flyball.cluster.doctor.scheduling import is_ready, lasting_taints, untolerated
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
 from flyball.cluster.objects import PlainObject, labels_of
+from flyball.cluster.pod_state import GPU
 
 _HAS_A_GPU = ("nvidia.com/gpu.present", "feature.node.kubernetes.io/pci-10de.present")
 """Labels of Node Feature Discovery and the GPU Operator; PCI vendor 10de is NVIDIA."""

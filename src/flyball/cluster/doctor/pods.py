@@ -3,30 +3,15 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from flyball.cluster.doctor.events import events_of
 from flyball.cluster.doctor.expected import ExpectedService
 from flyball.cluster.doctor.facts import ClusterFacts
 from flyball.cluster.doctor.reading import condition, moment, name, named, place, rows, says, selects, table, text
 from flyball.cluster.doctor.resource import DEPLOYMENTS, PODS
-from flyball.cluster.doctor.service_pods import is_finished, is_leaving, is_ready_pod
-from flyball.cluster.doctor.storage import last_event
+from flyball.cluster.doctor.service_pods import is_finished, is_ready_pod
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
 from flyball.cluster.objects import PlainObject, dig, labels_of
-
-_CREATING = timedelta(minutes=2)
-"""Longer than a mount or a network takes; an image of 12 GB pulls for longer, and says so as an event."""
-_FIXES = {
-    "Unschedulable": "the links on nodes, placement and capacity say what is missing",
-    "ErrImagePull": "check name, tag and digest of the image, and the pull secret of its registry",
-    "ImagePullBackOff": "check name, tag and digest of the image, and the pull secret of its registry",
-    "InvalidImageName": "correct the image's name",
-    "CreateContainerConfigError": "create the Secret or ConfigMap that the message names",
-    "CreateContainerError": "the message is the container runtime's",
-    "RunContainerError": "the message is the container runtime's: a device, a mount or the command",
-    "OOMKilled": "raise the memory limit: /dev/shm and pinned buffers count in it, and loading needs half the weights",
-    "CrashLoopBackOff": "kubectl logs --previous shows the engine's last words",
-    "Evicted": "the node ran out of memory or disk: an image of 12 GB needs 100Gi; request ephemeral-storage",
-    "UnexpectedAdmissionError": "the kubelet could not give it a device: look at the device plugin on that node",
-}
+from flyball.cluster.pod_state import PodState, explain_pod
 
 
 def check_deployed(facts: ClusterFacts, expected: ExpectedService) -> Checked:
@@ -72,84 +57,42 @@ def check_pods(facts: ClusterFacts, expected: ExpectedService) -> Checked:
 def _workload_symptoms(
     facts: ClusterFacts, workload: PlainObject, pods: Sequence[PlainObject], *, enough: bool
 ) -> Iterator[Symptom]:
-    symptom = risky if enough else broken
     if all(map(is_finished, pods)) and not enough:
         fix = "0 replicas are wanted? Otherwise the ReplicaSet's events say what refuses the pods"
         yield broken(place(workload), asked="its pods", answered="none", fix=fix)
     for pod in pods:
-        trouble = _trouble(facts, pod)
-        if trouble:
-            reason, answered = trouble
-            fix = _FIXES.get(reason, "kubectl describe pod, and its log")
-            yield symptom(place(pod), asked="its state", answered=answered, fix=fix)
-        elif not is_ready_pod(pod) and not is_finished(pod) and not is_leaving(pod):
-            yield _loading(facts, pod)
+        state = explain_pod(pod, events_of(facts, "Pod", name(pod)))
+        match state.phase:
+            case "leaving":
+                yield from _leaving(pod, facts.now)
+            case "failing" | "pending":
+                is_coming = enough or is_finished(pod) or state.reason.startswith("waits for a node")
+                fix = state.hint or "kubectl describe pod, and its log"
+                yield (risky if is_coming else broken)(place(pod), asked="its state", answered=state.reason, fix=fix)
+            case "starting":
+                yield _loading(pod, state, facts.now)
 
 
-def _trouble(facts: ClusterFacts, pod: PlainObject) -> tuple[str, str] | None:
-    """(reason, in words); None if the pod is Ready, or on its way."""
-    if text(pod, "status", "reason") in ("Evicted", "UnexpectedAdmissionError", "NodeAffinity"):
-        return text(pod, "status", "reason"), says(table(pod, "status"))
-    if is_leaving(pod):
-        return _stuck_leaving(pod, facts.now)
-    if is_finished(pod):
-        return None
-    scheduled = condition(pod, "PodScheduled")
-    if scheduled.get("status") == "False":
-        return text(scheduled, "reason"), f"Pending, {says(scheduled)}"
-    for each in (*rows(pod, "status", "initContainerStatuses"), *rows(pod, "status", "containerStatuses")):
-        found = _container_trouble(each)
-        if found:
-            return found
-    return _stuck_creating(facts, pod)
-
-
-def _container_trouble(status: PlainObject) -> tuple[str, str] | None:
-    waiting = table(status, "state", "waiting")
-    reason = text(waiting, "reason")
-    last = table(status, "lastState", "terminated") or table(status, "state", "terminated")
-    ended = f"container {text(status, 'name')} ended with exit code {text(last, 'exitCode')}, {says(last)}"
-    restarts = f"{text(status, 'restartCount') or 0} restarts"
-    if last.get("reason") == "OOMKilled":
-        return "OOMKilled", f"{ended}; {restarts}"
-    if reason == "CrashLoopBackOff":
-        return reason, f"{reason}: {ended}; {restarts}"
-    if reason in _FIXES:
-        return reason, f"container {text(status, 'name')}: {says(waiting)}"
-    return None
-
-
-def _stuck_creating(facts: ClusterFacts, pod: PlainObject) -> tuple[str, str] | None:
-    waiting = [table(each, "state", "waiting") for each in rows(pod, "status", "containerStatuses")]
-    since = moment(text(pod, "status", "startTime"))
-    creating = any(each.get("reason") in ("ContainerCreating", "PodInitializing") for each in waiting)
-    if creating and since is not None and facts.now - since > _CREATING:
-        event = last_event(facts, "Pod", name(pod))
-        if event:
-            return "ContainerCreating", f"ContainerCreating for {_seconds(facts.now - since)}: {event}"
-    return None
-
-
-def _stuck_leaving(pod: PlainObject, now: datetime) -> tuple[str, str] | None:
+def _leaving(pod: PlainObject, now: datetime) -> Iterator[Symptom]:
     due = moment(text(pod, "metadata", "deletionTimestamp"))  # it includes the grace period
-    if due is None or now - due < timedelta(minutes=1):
-        return None
-    held = ", ".join(map(str, rows(pod, "metadata", "finalizers"))) or "its node does not answer"
-    return "Terminating", f"Terminating {_seconds(now - due)} beyond its grace period: {held}"
+    if due is not None and now - due > timedelta(minutes=1):
+        held = ", ".join(map(str, rows(pod, "metadata", "finalizers"))) or "its node does not answer"
+        answered = f"terminating, {_seconds(now - due)} beyond its grace period: {held}"
+        fix = "a node that is gone for good has to be deleted, or its pods by force"
+        yield risky(place(pod), asked="its state", answered=answered, fix=fix)
 
 
-def _loading(facts: ClusterFacts, pod: PlainObject) -> Symptom:
-    """Started and not Ready yet: within the budget of its startup probe, or beyond."""
+def _loading(pod: PlainObject, state: PodState, now: datetime) -> Symptom:
+    """Started and not Ready yet: within the budget of its startup probe, or killed by it before."""
     budget = timedelta(seconds=max((_budget_s(each) for each in rows(pod, "spec", "containers")), default=0))
     since = moment(text(pod, "status", "startTime"))
-    age = timedelta(0) if since is None else facts.now - since
-    asked = "condition Ready"
-    if any(int(text(each, "restartCount") or 0) for each in rows(pod, "status", "containerStatuses")):
-        event = last_event(facts, "Pod", name(pod)) or "kubectl logs --previous shows why"
+    if state.restarts:
         fix = f"a start longer than the startup probe allows ({_seconds(budget)}) is killed: raise failureThreshold"
-        return broken(place(pod), asked=asked, answered=f"not yet, after restarts: {event}", fix=fix)
+        answered = f"{state.reason}, after {state.restarts} restarts"
+        return broken(place(pod), asked="condition Ready", answered=answered, fix=fix)
+    age = "" if since is None else f", since {_seconds(now - since)}"
     fix = f"wait: the startup probe allows {_seconds(budget)}" if budget else "wait"
-    return risky(place(pod), asked=asked, answered=f"loading for {_seconds(age)}", fix=fix)
+    return risky(place(pod), asked="condition Ready", answered=f"{state.reason}{age}", fix=fix)
 
 
 def _budget_s(container: PlainObject) -> float:

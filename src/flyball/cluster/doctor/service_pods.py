@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flyball.cluster.doctor.expected import PART_OF, EngineWorkload, ExpectedService
+from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService
 from flyball.cluster.doctor.facts import ClusterFacts
 from flyball.cluster.doctor.reading import condition, selects, text
 from flyball.cluster.doctor.resource import PODS
@@ -30,8 +30,3 @@ def ready_engines(facts: ClusterFacts, expected: ExpectedService) -> Sequence[Pl
     """The engine pods that serve, of all workloads."""
     found = (pod for engine in expected.engines for pod in pods_of(engine, facts.of(PODS)))
     return [pod for pod in found if is_ready_pod(pod)]
-
-
-def service_pods(facts: ClusterFacts, expected: ExpectedService) -> Sequence[PlainObject]:
-    """Every pod that belongs to the service: engines, gateway, jobs."""
-    return [pod for pod in facts.of(PODS) if labels_of(pod).get(PART_OF) == expected.name]

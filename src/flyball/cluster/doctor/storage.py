@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from flyball.cluster.doctor.events import last_warning
 from flyball.cluster.doctor.expected import ExpectedService
 from flyball.cluster.doctor.facts import ClusterFacts
 from flyball.cluster.doctor.reading import name, named, place, rows, says, table, text
-from flyball.cluster.doctor.resource import CLAIMS, EVENTS, JOBS, STORAGE_CLASSES
+from flyball.cluster.doctor.resource import CLAIMS, JOBS, STORAGE_CLASSES
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
 from flyball.cluster.objects import PlainObject
 
@@ -86,7 +87,7 @@ def _mounts(pod: PlainObject, claim: str) -> bool:
 def _unbound(facts: ClusterFacts, live: PlainObject, storage_class: PlainObject | None) -> Iterator[Symptom]:
     waits = text(storage_class, "volumeBindingMode") == "WaitForFirstConsumer"
     phase = text(live, "status", "phase")
-    event = last_event(facts, "PersistentVolumeClaim", name(live))
+    event = last_warning(facts, "PersistentVolumeClaim", name(live))
     answered = f"{phase}: {event}" if event else phase
     failed = phase == "Lost" or "Failed" in event
     if waits and not failed:
@@ -95,18 +96,6 @@ def _unbound(facts: ClusterFacts, live: PlainObject, storage_class: PlainObject 
     else:
         fix = "read the provisioner's message; its pods and its quota in the cloud decide"
         yield broken(place(live), asked="phase Bound", answered=answered, fix=fix)
-
-
-def last_event(facts: ClusterFacts, kind: str, wanted: str) -> str:
-    """Reason and message of the last warning about an object; empty if there is none."""
-    about = [
-        event
-        for event in facts.of(EVENTS)
-        if text(event, "involvedObject", "kind") == kind and text(event, "involvedObject", "name") == wanted
-    ]
-    warnings = [event for event in about if event.get("type") == "Warning"]
-    warnings.sort(key=lambda event: text(event, "lastTimestamp") or text(event, "eventTime"))
-    return says(warnings[-1]) if warnings else ""
 
 
 def _job_symptoms(facts: ClusterFacts, job: PlainObject) -> Iterator[Symptom]:

@@ -8,7 +8,9 @@ from flyball.cluster.doctor.facts import ClusterFacts
 from flyball.cluster.doctor.reading import name, named, place, rows, table, text
 from flyball.cluster.doctor.resource import AUTOSCALERS, DEPLOYMENTS, SCALED_OBJECTS
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
-from flyball.cluster.objects import PlainObject, dig, labels_of
+from flyball.cluster.objects import PlainObject, labels_of
+from flyball.cluster.ownership import Field, owners_of
+from flyball.cluster.replicas import HANDOVER
 
 _AUTOSCALING = ("kube-controller-manager", "horizontal-pod-autoscaler", "keda", "keda-operator")
 """Field managers of the HPA controller (whose requests come from its binary) and of KEDA, which scales from 0 to 1."""
@@ -57,12 +59,10 @@ def _several_scalers(engine: EngineWorkload, scalers: Sequence[PlainObject]) -> 
 
 
 def _other_writers(live: PlainObject) -> Iterator[Mapping[str, Any]]:
-    for entry in rows(live, "metadata", "managedFields"):
-        if dig(entry, "fieldsV1", "f:spec", "f:replicas") is None:
-            continue
-        if text(entry, "subresource") == "scale" and text(entry, "manager") in _AUTOSCALING:
-            continue
-        yield entry
+    for entry in owners_of(live, Field(("spec", "replicas"))):
+        is_autoscaling = text(entry, "subresource") == "scale" and text(entry, "manager") in _AUTOSCALING
+        if not is_autoscaling and text(entry, "manager") != HANDOVER:
+            yield entry
 
 
 def _writer_symptom(live: PlainObject, entry: Mapping[str, Any]) -> Iterator[Symptom]:
