@@ -27,7 +27,11 @@ def deployments(*, pending: str = "", waiting: str = "", ready_after: int = 1) -
             return
         name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
         held = bool(pending or waiting)
-        _set_status(store, body, {"observedGeneration": body["metadata"]["generation"], "replicas": replicas})
+        _set_status(
+            store,
+            body,
+            {"observedGeneration": body["metadata"]["generation"], "replicas": replicas, "updatedReplicas": replicas},
+        )
         _pods(store, body, replicas, pending=pending, waiting=waiting)
         if held:
             return
@@ -39,7 +43,7 @@ def deployments(*, pending: str = "", waiting: str = "", ready_after: int = 1) -
             for pod in store.all("Pod", namespace):
                 if _is_of(pod, current):
                     _set_status(store, pod, pod_status(is_ready=True))
-            ready = dict.fromkeys(("readyReplicas", "updatedReplicas", "availableReplicas"), replicas)
+            ready = dict.fromkeys(("readyReplicas", "availableReplicas"), replicas)
             condition = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
             _set_status(store, current, {**current["status"], **ready, "conditions": [condition]})
 

@@ -1,58 +1,60 @@
-"""`flyball status`."""
+"""`flyball status`: a fleet on this machine, or a service in a cluster."""
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
 
+from flyball.cli.local_status import print_local
 from flyball.engine import Home
-from flyball.local.background import FleetState, fleets_folder, the_fleet
+from flyball.local.background import fleets_folder, the_fleet
+
+_SPEC_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def status(
-    name: str | None = None,
+    subject: str | None = None,
     *,
+    manifests: Path | None = None,
+    context: str | None = None,
+    kubeconfig: Path | None = None,
     output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
-) -> None:
-    """Show a fleet that runs in the background: replicas, load, last decision, last events.
+) -> int:
+    """Show what runs: of SPEC, the service in the cluster; without one, the fleet in the background of this machine.
+
+    In a cluster: pods with node, GPUs, restarts and the reason if they are not ready; the scaling chain with signal,
+    target and last decisions. Exit code 1 if it is not healthy there.
 
     Parameters
     ----------
-    name
-        Which one; not needed when only one is running.
+    subject
+        A spec file (a name that ends in .yaml, .yml or .json, or has a / in it), or the name of a fleet on this
+        machine; not needed for the only one.
+    manifests
+        A file or a folder of rendered manifests instead of a spec.
+    context
+        The kubeconfig's context.
+    kubeconfig
+        The kubeconfig file, instead of $KUBECONFIG or ~/.kube/config.
     output
         A table, or JSON.
 
     """
-    state = the_fleet(fleets_folder(Home.of_user()), name)
+    if manifests is not None or (subject is not None and _is_spec(subject)):
+        from flyball.cli.cluster_status import cluster_status
+
+        spec = None if subject is None else Path(subject)
+        return cluster_status(spec, manifests, context=context, kubeconfig=kubeconfig, output=output)
+    state = the_fleet(fleets_folder(Home.of_user()), subject)
     if output == "json":
         print(json.dumps(asdict(state), indent=2))
-        return
-    _show(Console(), state)
+    else:
+        print_local(Console(), state)
+    return 0
 
 
-def _show(console: Console, state: FleetState) -> None:
-    ttft = "-" if state.ttft_mean_s is None else f"{state.ttft_mean_s * 1000:.0f} ms"
-    console.print(
-        f"{state.name}  {state.phase}  {state.url}  ready {state.ready} of {state.desired}  "
-        f"{state.tokens_per_s:.0f} tokens/s  TTFT {ttft} (mean, 30 s)  pid {state.pid}",
-        soft_wrap=True,
-        highlight=False,
-    )
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "state", "running", "waiting", "kv_cache_usage"):
-        table.add_column(column)
-    for replica in state.replicas:
-        table.add_row(*("-" if replica[key] is None else str(replica[key]) for key in table_keys))
-    console.print(table)
-    if state.decision:
-        console.print(f"last decision: {state.decision}", soft_wrap=True, highlight=False)
-    for event in state.events:
-        console.print(f"{event['t_s']:7.1f} s  {event['text']}", soft_wrap=True, highlight=False)
-    console.print(f"logs: {state.log}", soft_wrap=True, highlight=False)
-
-
-table_keys = ("name", "state", "running", "waiting", "kv_cache_usage")
+def _is_spec(subject: str) -> bool:
+    return subject.endswith(_SPEC_SUFFIXES) or "/" in subject

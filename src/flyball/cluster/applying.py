@@ -13,7 +13,6 @@ from flyball.cluster.installed import Installation
 from flyball.cluster.objects import ObjectKey, PlainObject
 from flyball.cluster.ordering import WAITED_FOR_FIRST, rank
 from flyball.cluster.readiness import Progress
-from flyball.cluster.refusals import RefusedError
 from flyball.cluster.replicas import HANDOVER
 from flyball.cluster.waiting import Patience, Tell, wait_until_gone, wait_until_ready
 from flyball.errors import OutsideError
@@ -38,6 +37,7 @@ def apply_in_new_namespaces(
     *,
     installation: Installation | None,
     prune: bool,
+    tell: Tell,
 ) -> Comparison:
     """Create the namespaces that are missing and compare again: only now can the API server try what goes into them.
 
@@ -51,12 +51,13 @@ def apply_in_new_namespaces(
     try:
         for key in created:
             api.apply(comparison.advice[key].body)
+            tell(f"{key} created")
         checked = compare(api, objects, installation=installation, prune=prune)
     except BaseException:
-        _take_back(api, created)
+        _take_back(api, created, tell)
         raise
     if checked.refused:
-        _take_back(api, created)
+        _take_back(api, created, tell)
     return checked
 
 
@@ -125,9 +126,10 @@ def _prune(api: ApiServer, change: ObjectChange, tell: Tell) -> None:
     tell(f"{change.key} deleted: the spec has it no more")
 
 
-def _take_back(api: ApiServer, namespaces: Iterable[ObjectKey]) -> None:
+def _take_back(api: ApiServer, namespaces: Iterable[ObjectKey], tell: Tell) -> None:
     for key in namespaces:
         try:
             api.delete(key)
-        except RefusedError:  # without the permission to delete it stays, empty
-            continue
+            tell(f"{key} deleted again")
+        except OutsideError:  # the first error is the one to show
+            tell(f"{key} stays, empty")

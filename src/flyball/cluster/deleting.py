@@ -7,7 +7,7 @@ from flyball.cluster.api_server import ApiServer
 from flyball.cluster.installed import PART_OF, Installation, installed_objects, is_only_ours
 from flyball.cluster.objects import ObjectKey, dig, key_of
 from flyball.cluster.ordering import keys_in_reverse
-from flyball.cluster.refusals import ForbiddenError
+from flyball.cluster.refusals import RefusedError
 from flyball.cluster.waiting import Patience, Tell, wait_until_gone
 from flyball.errors import OutsideError
 
@@ -39,11 +39,11 @@ def plan_deletion(api: ApiServer, installation: Installation, *, weights: bool, 
     uids.pop(home_key, None)
     claims = [] if weights or namespace else [key for key in uids if key.kind == "PersistentVolumeClaim"]
     going = tuple((key, uids[key]) for key in keys_in_reverse(uids) if key not in claims)
-    kept = [(key, "the weights; --weights deletes it too") for key in claims]
+    kept = [(key, "what is in it took long to make; --weights deletes it too") for key in claims]
     is_ours = home is not None and is_only_ours(home)
     goes = home is not None and (namespace or (is_ours and not claims))
     if home is not None and going and not goes:
-        kept.append((home_key, "the weights are in it" if is_ours else "flyball did not create it; see --namespace"))
+        kept.append((home_key, "the claims are in it" if is_ours else "flyball did not create it; see --namespace"))
     return Deletion(
         going=going,
         kept=tuple(kept),
@@ -77,7 +77,7 @@ def carry_out_deletion(
 
 
 def leftovers(api: ApiServer, namespace: str) -> Iterator[ObjectKey]:
-    """What is in a namespace besides what the cluster itself puts into every one. Raises ForbiddenError."""
+    """What is in a namespace besides what the cluster itself puts into every one. Raises RefusedError."""
     for kind in api.discovery.everything():
         if not kind.is_namespaced or "list" not in kind.verbs or kind.kind in _BY_THE_WAY:
             continue
@@ -99,8 +99,8 @@ def _delete_namespace(api: ApiServer, deletion: Deletion, patience: Patience | N
     if not deletion.takes_all:
         try:
             others = [other for other in leftovers(api, key.name) if other.kind != "Pod" or patience is not None]
-        except ForbiddenError as error:
-            tell(f"{key} is kept: no permission to see whether it is empty ({error.resource})")
+        except RefusedError as error:
+            tell(f"{key} is kept: it cannot be seen whether it is empty: {error.what}")
             return []
         if others:
             tell(f"{key} is kept: {', '.join(map(str, others[:3]))}{' and more' if len(others) > 3 else ''} in it")

@@ -169,7 +169,8 @@ def _conflict(cause: Mapping[str, Any]) -> Conflict:
 
 def _is_policy(message: str) -> bool:
     """403 is also the answer of quotas, Pod Security and admission webhooks: no permission would help there."""
-    return "exceeded quota" in message or "violates PodSecurity" in message or "admission webhook" in message
+    words = ("exceeded quota", "violates PodSecurity", "admission webhook", "being terminated")
+    return any(each in message for each in words)
 
 
 def _scope(call: Call) -> str:
@@ -181,6 +182,10 @@ def _fix(status: int, message: str) -> str:
         return "the field cannot change in place: delete the object first, or give it another name"
     if "exceeded quota" in message:
         return "raise the namespace's ResourceQuota, or ask for less"
+    if "unknown field" in message:
+        return "the cluster knows another release of this kind than the objects are for: upgrade what defines it"
+    if "being terminated" in message:
+        return "the namespace is being deleted: run this again when it is gone"
     if status == 404 and "namespaces" in message:
-        return "the namespace does not exist"
+        return "the namespace does not exist: create it, or have it among the objects"
     return "the message is the API server's own"

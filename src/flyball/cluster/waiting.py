@@ -45,6 +45,8 @@ def wait_until_ready(
         states = [_progress(key, body) for key, body in bodies.items()]
         for progress in states:
             body = bodies[progress.key]
+            if progress.state == "ready" and progress.key not in said:
+                continue  # it was ready when we came: no news
             reasons = () if progress.state == "ready" or body is None else explanations(pods_of(api, body))
             lines = (f"{progress.key}: {progress.text}", *(f"  {reason}" for reason in reasons))
             if said.get(progress.key) != lines:
