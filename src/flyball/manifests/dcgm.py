@@ -32,7 +32,7 @@ ADDED_FIELDS: tuple[tuple[str, str, str], ...] = (
     ("DCGM_FI_DEV_POWER_VIOLATION", "counter", "Throttling duration due to power constraints (in us)."),
     ("DCGM_FI_DEV_THERMAL_VIOLATION", "counter", "Throttling duration due to thermal constraints (in us)."),
     ("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "counter", "Total number of double-bit volatile ECC errors."),
-    ("DCGM_EXP_XID_ERRORS_COUNT", "gauge", "Count of XID errors within the exporter's window, by code."),
+    ("DCGM_EXP_XID_ERRORS_COUNT", "gauge", "Count of XID errors by code within the exporter's window."),
 )
 """Off by default: why a GPU is slow (throttled, its SMs empty), and counts of XIDs where the default has the last."""
 _LABEL = ("DCGM_FI_DRIVER_VERSION", "label", "Driver version.")

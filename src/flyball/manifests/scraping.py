@@ -31,7 +31,7 @@ def engine_monitor(
         "relabelings": [_job(series.engine_job)],
         "metricRelabelings": [
             Because(
-                _drop("__name__", f"({'|'.join(unused_histograms(series.release, asked))})_bucket"),
+                _drop("__name__", f"vllm:({'|'.join(unused_histograms(series.release, asked))})_bucket"),
                 "Bounds the number of series: the buckets of histograms that no rule and no panel asks for."
                 " Their _sum and _count stay.",
             ),
@@ -68,10 +68,10 @@ def gateway_monitor(
 
 
 def unused_histograms(release: EngineRelease, asked: Iterable[str]) -> list[str]:
-    """The histograms that the release has, optional ones too, of which nobody asks for a bucket."""
+    """The histograms that the release has, optional ones too, of which nobody asks for a bucket; without `vllm:`."""
     wanted = {metric.removesuffix("_bucket") for metric in asked if metric.endswith("_bucket")}
     histograms = (name for name, metric in release.metrics.items() if metric.type == "histogram")
-    return sorted(name for name in histograms if name not in wanted)
+    return sorted(name.removeprefix("vllm:") for name in histograms if name not in wanted)
 
 
 def _pod_monitor(
