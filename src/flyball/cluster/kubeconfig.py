@@ -50,7 +50,7 @@ def find_target(
     if not files:
         folder = Path(SERVICE_ACCOUNT) if pod is None else pod
         if context is None and (folder / "token").exists() and "KUBERNETES_SERVICE_HOST" in environment:
-            return _pod_target(folder, environment)
+            return _pod_target(folder)
         raise UsageError("no kubeconfig: there is none in $KUBECONFIG, and no ~/.kube/config", fix=_NO_CONFIG)
     document = _merge([_read(file) for file in files])
     source = ", ".join(str(file) for file in files)
@@ -147,7 +147,7 @@ def _known_plugin(user: User) -> User:
     return msgspec.structs.replace(user, exec=plugin)
 
 
-def _pod_target(folder: Path, environment: Mapping[str, str]) -> Target:
+def _pod_target(folder: Path) -> Target:
     try:
         config = KubeConfig.from_service_account(folder).get()
     except (ConfigError, KeyError, OSError) as error:
