@@ -89,11 +89,10 @@ def test_in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in (("token", "t"), ("namespace", "llm"), ("ca.crt", "")):
         (tmp_path / "pod" / name).write_text(text)
 
-    place = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
-    for name, text in place.items():
-        monkeypatch.setenv(name, text)  # lightkube reads it there
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")  # lightkube reads both there
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
 
-    target = find(tmp_path, **place)
+    target = find(tmp_path, KUBERNETES_SERVICE_HOST="10.0.0.1")
 
     assert (target.context, target.server, target.namespace) == ("in-cluster", "https://10.0.0.1:443", "llm")
 
