@@ -28,6 +28,8 @@ class Scaling:
 
     scaler: Scaler
     engine: Engine | None
+    companions: tuple[Engine, ...] = ()
+    """Engines behind a Service of this one's that the scaler does not scale: a floor of steady replicas."""
 
     @property
     def object(self) -> KubernetesObject:
@@ -79,7 +81,14 @@ def _scaling(scaler: Scaler, engines: Sequence[Engine]) -> Scaling | None:
     engine = next((engine for engine in engines if scaler in engine.scalers), None)
     if engine is None and not any(_asks_for_vllm(scaler)):
         return None
-    return Scaling(scaler=scaler, engine=engine)
+    return Scaling(scaler=scaler, engine=engine, companions=tuple(_companions(scaler, engine, engines)))
+
+
+def _companions(scaler: Scaler, engine: Engine | None, engines: Sequence[Engine]) -> Iterator[Engine]:
+    services = () if engine is None else engine.services
+    for other in engines:
+        if scaler not in other.scalers and any(service in services for service in other.services):
+            yield other
 
 
 def _asks_for_vllm(scaler: Scaler) -> Iterator[bool]:

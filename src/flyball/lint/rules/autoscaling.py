@@ -144,6 +144,8 @@ def zero_without_signal(scaling: Scaling) -> Iterator[Hit]:
         return
     if any(_outlives_the_pods(signal) for signal in scaler.signals) or not scaler.signals:
         return
+    if any(other.min_replicas > 0 for other in scaling.companions):  # their metrics stay
+        return
     name = "idleReplicaCount" if idle.exists else "minReplicaCount" if scaler.is_keda else "minReplicas"
     count = idle.text or scaler.minimum.text or "0 (the default)"
     says = f"{name} {count}, and every signal disappears with the last pod"
