@@ -12,7 +12,7 @@ import yaml
 
 from flyball.cluster.doctor.expected import ExpectedService, expected_service
 from flyball.cluster.doctor.facts import Answer, ClusterFacts, MetricAnswer, PrometheusFacts, Sample, Target
-from flyball.cluster.doctor.questions import coverage, dcgm_query, spread
+from flyball.cluster.doctor.questions import coverage, dcgm_query, matches, spread
 from flyball.cluster.doctor.resource import RESOURCES
 
 DATA = Path(__file__).parent / "cluster" / "doctor" / "data"
@@ -79,22 +79,25 @@ class Bench:
         )
 
     def prometheus_answers(self, expected: ExpectedService) -> Mapping[str, Answer]:
-        answers = {dcgm_query(expected.dcgm_fields): Answer(samples=tuple(_named(each) for each in self.dcgm))}
-        for query in expected.queries:
-            answers[query.query] = Answer(samples=tuple(self.values))
-            for selector in query.selectors:
-                labels = [matcher.label for matcher in selector.matchers]
-                answers[spread(selector)] = Answer(samples=_counted(self.series, labels))
-                mine = [
-                    each
-                    for each in self.series
-                    if all(
-                        each.get(matcher.label) == matcher.value or "~" in matcher.operator
-                        for matcher in selector.matchers
-                    )
-                ]
-                answers[coverage(selector)] = Answer(samples=_counted(mine, ["namespace", "pod", "engine"]))
-        return answers
+        return prometheus_answers(expected, self.series, self.values, self.dcgm)
+
+
+def prometheus_answers(
+    expected: ExpectedService, series: Sequence[Mapping[str, str]], values: Sequence[Sample], dcgm: Sequence[str]
+) -> dict[str, Answer]:
+    """What Prometheus answers to the doctor's questions if it has `series` of each metric of the scaling query.
+
+    `values` are the scaling query's own answer.
+    """
+    answers = {dcgm_query(expected.dcgm_fields): Answer(samples=tuple(_named(each) for each in dcgm))}
+    for query in expected.queries:
+        answers[query.query] = Answer(samples=tuple(values))
+        for selector in query.selectors:
+            labels = [matcher.label for matcher in selector.matchers]
+            answers[spread(selector)] = Answer(samples=_counted(series, labels))
+            mine = [each for each in series if all(matches(one, each.get(one.label, "")) for one in selector.matchers)]
+            answers[coverage(selector)] = Answer(samples=_counted(mine, ["namespace", "pod", "engine"]))
+    return answers
 
 
 @cache

@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService, gpu_resource
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.nodes import may_grow
-from flyball.cluster.doctor.placement import pool_obstacles, usable
-from flyball.cluster.doctor.reading import amount, condition, place, says, table, text
-from flyball.cluster.doctor.resource import ALL_PODS, NODE_POOLS, PODS
+from flyball.cluster.doctor.placement import usable
+from flyball.cluster.doctor.pools import gpus_left, may_grow, node_pools, pool_obstacles, pool_symptoms
+from flyball.cluster.doctor.reading import text
+from flyball.cluster.doctor.resource import ALL_PODS, PODS
 from flyball.cluster.doctor.scheduling import fits, free_on, requests_of
 from flyball.cluster.doctor.service_pods import pods_of
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
@@ -42,13 +42,13 @@ class _Room:
     @property
     def addable_gpus(self) -> float:
         """GPUs that the pools may still add; infinite without a limit."""
-        return sum((_left(pool, self.resource) for pool in self.pools), 0.0)
+        return sum((gpus_left(pool, self.resource) for pool in self.pools), 0.0)
 
 
 def check_capacity(facts: ClusterFacts, expected: ExpectedService) -> Checked:
     """Room for `min` and for `max` replicas, on the nodes and in the pools."""
-    rooms = [_room(engine, facts) for engine in expected.engines]
-    symptoms = [symptom for room in rooms for symptom in _symptoms(room, facts)]
+    rooms = [_room(engine, facts, expected) for engine in expected.engines]
+    symptoms = [symptom for room in rooms for symptom in _symptoms(room, facts, expected)]
     answers = (
         f"{room.here} of {room.engine.name} run or fit, {room.engine.least} to {room.engine.most} wanted"
         for room in rooms
@@ -56,23 +56,23 @@ def check_capacity(facts: ClusterFacts, expected: ExpectedService) -> Checked:
     return Checked(answer="; ".join(answers) or "no engine", symptoms=symptoms)
 
 
-def _room(engine: EngineWorkload, facts: ClusterFacts) -> _Room:
+def _room(engine: EngineWorkload, facts: ClusterFacts, expected: ExpectedService) -> _Room:
     return _Room(
         engine=engine,
         free=free_on(usable(engine, facts), facts.of(ALL_PODS)),
         placed=sum(bool(text(pod, "spec", "nodeName")) for pod in pods_of(engine, facts.of(PODS))),
-        pools=[pool for pool in facts.of(NODE_POOLS) if not pool_obstacles(engine, pool)],
+        pools=[pool for pool in node_pools(facts, expected) if not pool_obstacles(engine, pool)],
     )
 
 
-def _symptoms(room: _Room, facts: ClusterFacts) -> Iterator[Symptom]:
+def _symptoms(room: _Room, facts: ClusterFacts, expected: ExpectedService) -> Iterator[Symptom]:
     for pool in room.pools:
-        yield from _pool_symptoms(pool, room.resource)
+        yield from pool_symptoms(pool, room.resource)
     engine, here = room.engine, room.here
     reachable = here + room.addable_gpus / max(engine.gpus, 1)
     if reachable >= engine.most:
         return
-    other_growth = "" if room.pools else may_grow(facts)
+    other_growth = "" if room.pools else may_grow(facts, expected)
     is_enough = reachable >= engine.least or bool(other_growth)
     asked = f"room for {engine.least} to {engine.most} replicas of {engine.name}, {engine.gpus} {room.resource} each"
     answered = f"for {math.floor(reachable)}: {_why(room)}"
@@ -102,26 +102,3 @@ def _why(room: _Room) -> str:
     if short:
         return f"nodes with {largest} free GPUs lack {', '.join(sorted(short))}"
     return f"{total} GPUs are free on {len(room.free)} nodes"
-
-
-def _left(pool: PlainObject, resource: str) -> float:
-    """GPUs that a Karpenter pool may still add; infinite if it has no limit on them."""
-    limits, used = table(pool, "spec", "limits"), table(pool, "status", "resources")
-    if condition(pool, "Ready").get("status") == "False":
-        return 0.0
-    return (
-        math.inf if resource not in limits else max(0.0, float(amount(limits[resource]) - amount(used.get(resource))))
-    )
-
-
-def _pool_symptoms(pool: PlainObject, resource: str) -> Iterator[Symptom]:
-    ready = condition(pool, "Ready")
-    if ready.get("status") == "False":
-        fix = "repair the pool's node class: it adds no node as it is"
-        yield risky(place(pool), asked="condition Ready", answered=f"False, {says(ready)}", fix=fix)
-    elif _left(pool, resource) == 0:
-        answered = (
-            f"0: {text(pool, 'status', 'resources', resource)} of {text(pool, 'spec', 'limits', resource)} are used"
-        )
-        fix = f"raise spec.limits of {resource}"
-        yield risky(place(pool), asked="GPUs left under its limit", answered=answered, fix=fix)

@@ -21,18 +21,23 @@ def check_disruption(facts: ClusterFacts, expected: ExpectedService) -> Checked:
     answers = []
     for engine in expected.engines:
         budgets = _budgets_of(engine, facts)
-        symptoms += [*_budget_symptoms(engine, budgets), *_drain_symptoms(facts, engine, budgets)]
+        symptoms += [*_budget_symptoms(engine, expected, budgets), *_drain_symptoms(facts, engine, budgets)]
         allowed = min((int(text(each, "status", "disruptionsAllowed") or 0) for each in budgets), default=None)
         answers.append(f"{engine.name} {'has no budget' if allowed is None else f'may lose {allowed} now'}")
-    return Checked(answer="; ".join(answers) or "no engine", symptoms=symptoms)
+    return Checked(answer="; ".join(answers) or "no engine", symptoms=list(dict.fromkeys(symptoms)))
 
 
 def _budgets_of(engine: EngineWorkload, facts: ClusterFacts) -> Sequence[PlainObject]:
-    wanted = table(engine.object, "spec", "template", "metadata", "labels")
-    return [each for each in facts.of(BUDGETS) if selects(table(each, "spec", "selector"), wanted)]
+    return [each for each in facts.of(BUDGETS) if _covers(each, engine)]
 
 
-def _budget_symptoms(engine: EngineWorkload, budgets: Sequence[PlainObject]) -> Iterator[Symptom]:
+def _covers(budget: PlainObject, engine: EngineWorkload) -> bool:
+    return selects(table(budget, "spec", "selector"), table(engine.object, "spec", "template", "metadata", "labels"))
+
+
+def _budget_symptoms(
+    engine: EngineWorkload, expected: ExpectedService, budgets: Sequence[PlainObject]
+) -> Iterator[Symptom]:
     if len(budgets) > 1:
         names = ", ".join(map(place, budgets))
         fix = "keep one: the API server refuses every eviction of a pod with two (500)"
@@ -42,7 +47,8 @@ def _budget_symptoms(engine: EngineWorkload, budgets: Sequence[PlainObject]) -> 
         answered = "none: a drain may evict every replica at once"
         yield risky(place(engine.object), asked="a PodDisruptionBudget", answered=answered, fix=fix)
     for budget in budgets:
-        reason = _never(budget, max(engine.least, 1))
+        covered = sum(each.least for each in expected.engines if _covers(budget, each))
+        reason = _never(budget, max(covered, 1))
         if reason:
             fix = "maxUnavailable: 1, and a minimum of 2 replicas where one alone must not go"
             asked = "an eviction with the minimum of replicas"

@@ -151,10 +151,12 @@ def _prometheus(api: ApiServer, expected: ExpectedService, found: _Gathered, giv
     address = given or expected.prometheus or usual
     if not address:
         return PrometheusFacts(address="")
-    path = None if given else service_path(address, expected.namespace)
-    reader = directly(address) if path is None else through(api, path)
     pools = [f"podMonitor/{namespace(each)}/{name(each)}/0" for each in expected.of("PodMonitor")]
-    answered = ask(reader, address, questions(expected), pools)
+    path = None if given else service_path(address, expected.namespace)
+    if path is None:
+        with directly(address) as reader:
+            return ask(reader, address, questions(expected), pools)
+    answered = ask(through(api, path), address, questions(expected), pools)
     if answered.error or any(each.error for each in answered.answers.values()):
         api.read("/version")  # raises if it is the API server, and not Prometheus behind it, that fell silent
     return answered

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService, gpu_resource
 from flyball.cluster.doctor.facts import ClusterFacts
+from flyball.cluster.doctor.pools import may_grow
 from flyball.cluster.doctor.reading import amount, name, place, rows, table, text
-from flyball.cluster.doctor.resource import DAEMON_SETS, NODE_POOLS, NODES
+from flyball.cluster.doctor.resource import DAEMON_SETS, NODES
 from flyball.cluster.doctor.scheduling import is_ready, lasting_taints, untolerated
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
 from flyball.cluster.objects import PlainObject, labels_of
@@ -51,23 +52,14 @@ def check_gpus(facts: ClusterFacts, expected: ExpectedService) -> Checked:
     able = [node for node in nodes if is_ready(node) and advertised(node, resource)]
     symptoms = [symptom for node in nodes for symptom in _node_symptoms(facts, node, resource, alone=not able)]
     if not nodes:
-        symptoms.append(_no_gpu_node(facts, resource))
+        symptoms.append(_no_gpu_node(facts, expected, resource))
     gpus = sum(advertised(node, resource) for node in able)
     return Checked(answer=f"{len(able)} of {len(nodes)} GPU nodes advertise {gpus} {resource}", symptoms=symptoms)
 
 
-def may_grow(facts: ClusterFacts) -> str:
-    """What may add nodes to the cluster, in words; empty if nothing does."""
-    if facts.of(NODE_POOLS):
-        return f"Karpenter with {', '.join(map(name, facts.of(NODE_POOLS)))}"
-    if facts.has_cluster_autoscaler:
-        return "the cluster autoscaler"
-    return "node pools, which this user may not list" if NODE_POOLS in facts.unread else ""
-
-
-def _no_gpu_node(facts: ClusterFacts, resource: str) -> Symptom:
+def _no_gpu_node(facts: ClusterFacts, expected: ExpectedService, resource: str) -> Symptom:
     asked = f"nodes with a GPU, among {len(facts.of(NODES))} nodes"
-    growth = may_grow(facts)
+    growth = may_grow(facts, expected)
     if growth:
         fix = "Pending replicas should bring one; the events of a Pending pod say what it tried"
         return risky("nodes", asked=asked, answered=f"none yet; may add one: {growth}", fix=fix)

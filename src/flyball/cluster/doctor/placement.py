@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService, gpu_resource
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.nodes import advertised, gpu_nodes, may_grow
-from flyball.cluster.doctor.reading import name, place, rows, table
-from flyball.cluster.doctor.resource import NODE_POOLS
+from flyball.cluster.doctor.nodes import advertised, gpu_nodes
+from flyball.cluster.doctor.pools import may_grow, node_pools, pool_obstacles
+from flyball.cluster.doctor.reading import name, place, rows
 from flyball.cluster.doctor.scheduling import is_cordoned, is_ready, label_mismatches, lasting_taints, untolerated
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
 from flyball.cluster.objects import PlainObject, labels_of
@@ -27,33 +27,24 @@ def usable(engine: EngineWorkload, facts: ClusterFacts) -> Sequence[PlainObject]
 
 def check_placement(facts: ClusterFacts, expected: ExpectedService) -> Checked:
     """Tolerations and node labels of each engine against the nodes and the node pools."""
-    symptoms = [symptom for engine in expected.engines for symptom in _placement(engine, facts)]
+    symptoms = [symptom for engine in expected.engines for symptom in _placement(engine, facts, expected)]
     counts = ", ".join(f"{len(usable(engine, facts))} for {engine.name}" for engine in expected.engines)
     return Checked(answer=f"nodes that take an engine: {counts or 'no engine'}", symptoms=symptoms)
 
 
-def _placement(engine: EngineWorkload, facts: ClusterFacts) -> Iterator[Symptom]:
+def _placement(engine: EngineWorkload, facts: ClusterFacts, expected: ExpectedService) -> Iterator[Symptom]:
     nodes = [node for node in gpu_nodes(facts) if advertised(node, gpu_resource(engine.pod))]
     open_to_it = [node for node in nodes if not obstacles(engine, node)]
     for node in open_to_it:
         if is_cordoned(node):
             fix = f"kubectl uncordon {name(node)}, unless it is being drained"
             yield risky(place(node), asked="takes new pods", answered="cordoned", fix=fix)
-    pools = facts.of(NODE_POOLS)
+    pools = node_pools(facts, expected)
     if open_to_it or any(not pool_obstacles(engine, pool) for pool in pools):
         return
-    asked, symptom = f"may {engine.name} run there", risky if may_grow(facts) and not pools else broken
+    asked, symptom = f"may {engine.name} run there", risky if may_grow(facts, expected) and not pools else broken
     fix = "let the engine tolerate the taint, or correct the label in its node selector or on the nodes"
     for node in nodes:
         yield symptom(place(node), asked=asked, answered=f"no: {'; '.join(obstacles(engine, node))}", fix=fix)
     for pool in pools:
         yield broken(place(pool), asked=asked, answered=f"no: {'; '.join(pool_obstacles(engine, pool))}", fix=fix)
-
-
-def pool_obstacles(engine: EngineWorkload, pool: PlainObject) -> Sequence[str]:
-    """What a Karpenter pool's nodes would have that keeps the engine away; labels that a node gets later aside."""
-    template = table(pool, "spec", "template")
-    taints = untolerated(rows(engine.pod, "tolerations"), rows(template, "spec", "taints"))
-    fixed = labels_of(template)
-    asked = {key: value for key, value in table(engine.pod, "nodeSelector").items() if key in fixed}
-    return [*(f"taint {taint}" for taint in taints), *label_mismatches({"nodeSelector": asked}, fixed)]

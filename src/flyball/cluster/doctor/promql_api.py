@@ -1,7 +1,8 @@
 """Asks Prometheus: at a URL, or through the API server's proxy of a Service. A failure is a value with a way out."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
@@ -107,22 +108,25 @@ def through(api: ApiServer, path: str) -> Reader:
     return read
 
 
-def directly(address: str) -> Reader:
+@contextmanager
+def directly(address: str) -> Iterator[Reader]:
     """Reads at a URL, which may hold a user and a password."""
+    with httpx2.Client(timeout=TIMEOUT_S) as client:
 
-    def read(path: str, parameters: Mapping[str, str]) -> Any:
-        url = f"{address.rstrip('/')}{path}"
-        try:
-            answer = httpx2.get(url, params=dict(parameters), timeout=TIMEOUT_S)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            what = f"no answer from {address}: {str(error) or type(error).__name__}"
-            raise UnreachableError(what, fix="check the address; is the port-forward still running?") from error
-        if answer.status_code == 404:
-            return None
-        try:
-            return answer.json()  # an error of Prometheus' own is JSON too
-        except json.JSONDecodeError as error:
-            what = f"{address} answers {answer.status_code} with something other than JSON"
-            raise RefusedError(what, status=answer.status_code, fix="is that Prometheus, without a login?") from error
+        def read(path: str, parameters: Mapping[str, str]) -> Any:
+            try:
+                answer = client.get(f"{address.rstrip('/')}{path}", params=dict(parameters))
+            except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+                what = f"no answer from {address}: {str(error) or type(error).__name__}"
+                raise UnreachableError(what, fix="check the address; is the port-forward still running?") from error
+            if answer.status_code == 404:
+                return None
+            try:
+                return answer.json()  # an error of Prometheus' own is JSON too
+            except json.JSONDecodeError as error:
+                what = f"{address} answers {answer.status_code} with something other than JSON"
+                raise RefusedError(
+                    what, status=answer.status_code, fix="is that Prometheus, without a login?"
+                ) from error
 
-    return read
+        yield read

@@ -20,30 +20,36 @@ def is_cordoned(node: PlainObject) -> bool:
     return bool(table(node, "spec").get("unschedulable"))
 
 
-def label_mismatches(pod: PlainObject, present: Mapping[str, str]) -> Sequence[str]:
-    """Each required node label that is not there, as `nvidia.com/gpu.product is NVIDIA-L4, not NVIDIA-A10G`."""
-    wrong = [
-        _differs(present, key, [str(value)])
-        for key, value in table(pod, "nodeSelector").items()
-        if present.get(key) != str(value)
-    ]
+def required_terms(pod: PlainObject) -> Sequence[Sequence[PlainObject]]:
+    """What a pod requires of its node's labels: alternatives, each a list of expressions that must all hold."""
+    selector = [{"key": key, "operator": "In", "values": [value]} for key, value in table(pod, "nodeSelector").items()]
     affinity = table(pod, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-    terms: list[list[str]] = [list(_unmet(present, term)) for term in rows(affinity, "nodeSelectorTerms")]
-    if terms and all(terms):  # the terms are alternatives: the nearest one tells most
-        wrong += sorted(terms, key=len)[0]
-    return wrong
+    terms = [rows(term, "matchExpressions") for term in rows(affinity, "nodeSelectorTerms")] or [[]]
+    return [[*selector, *term] for term in terms]
 
 
-def _unmet(present: Mapping[str, str], term: PlainObject) -> Iterator[str]:
-    for expression in rows(term, "matchExpressions"):
+def label_mismatches(pod: PlainObject, present: Mapping[str, str]) -> Sequence[str]:
+    """Each required node label that is not there, as `nvidia.com/gpu.product is NVIDIA-L4, not NVIDIA-A10G`.
+
+    Of several alternatives, those of the nearest one.
+    """
+    alternatives = [list(_unmet(present, term)) for term in required_terms(pod)]
+    return [] if not all(alternatives) else sorted(alternatives, key=len)[0]
+
+
+def _unmet(present: Mapping[str, str], term: Sequence[PlainObject]) -> Iterator[str]:
+    for expression in term:
         if not meets(present, expression):
-            values = [str(each) for each in rows(expression, "values")]
-            key, operator = text(expression, "key"), text(expression, "operator")
-            yield _differs(present, key, values if operator == "In" else [f"{operator} {', '.join(values)}".strip()])
+            yield differs(present.get(text(expression, "key"), "missing"), expression)
 
 
-def _differs(present: Mapping[str, str], key: str, wanted: Sequence[str]) -> str:
-    return f"{key} is {present.get(key, 'missing')}, not {' or '.join(wanted)}"
+def differs(there: str, expression: PlainObject) -> str:
+    """What stands in a label against what an expression wants, in words."""
+    key, operator = text(expression, "key"), text(expression, "operator")
+    values = [str(each) for each in rows(expression, "values")]
+    if operator == "In":
+        return f"{key} is {there}, not {' or '.join(values)}"
+    return f"{key} is {there}, wanted: {operator} {', '.join(values)}".rstrip()
 
 
 def untolerated(tolerations: Sequence[PlainObject], taints: Sequence[PlainObject]) -> Sequence[str]:

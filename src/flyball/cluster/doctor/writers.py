@@ -35,8 +35,8 @@ def check_writers(facts: ClusterFacts, expected: ExpectedService) -> Checked:
         symptoms += _several_scalers(engine, scalers)
         others = list(_other_writers(live)) if live is not None and (engine.scaler is not None or scalers) else []
         symptoms += [symptom for entry in others for symptom in _writer_symptom(live or {}, entry)]
-        writer = place(scalers[0]) if scalers else "nothing yet"
-        answers.append(f"{engine.name} is scaled by {writer}")
+        fixed = "nothing yet" if engine.scaler is not None else f"nothing: it stays at {engine.most}"
+        answers.append(f"{engine.name} is scaled by {place(scalers[0]) if scalers else fixed}")
     return Checked(answer="; ".join(answers) or "no engine", symptoms=symptoms)
 
 
