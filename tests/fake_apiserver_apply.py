@@ -58,6 +58,7 @@ def apply(live: Object | None, owners: Owners, body: Object, manager: Manager, *
     others = {other: paths - changed for other, paths in owners.items() if other != manager}
     dropped = owners.get(manager, frozenset()) - claimed
     result = without(node, result, [path for path in dropped if not _is_held(path, [claimed, *others.values()])])
+    result = merge(node, result, body)  # a map that is claimed empty stays
     return result, _still_there(node, result, {**others, manager: claimed})
 
 
