@@ -41,23 +41,25 @@ def lines() -> Iterator[str]:
 
 
 def _printed(boot: Boot) -> str:
-    return f"{boot['tokens']:,} tokens" if boot.get("tokens") else f"{boot['available_gib']:.2f} GiB"
+    if boot.get("tokens"):
+        return f"{boot['tokens']:,} tokens"
+    return f"{boot['available_gib']:.2f} GiB" if "available_gib" in boot else f"weights {boot['weights_gib']:.2f} GiB"
 
 
 def _predicted(boot: Boot) -> str:
-    cache = predicted(boot).kv_cache
-    return (
-        f"{cache.tokens:,} tokens"
-        if boot.get("tokens")
-        else f"{predicted(boot).kv_cache.available_bytes / GIB:.2f} GiB"
-    )
+    budget = predicted(boot)
+    if boot.get("tokens"):
+        return f"{budget.kv_cache.tokens:,} tokens"
+    return f"{(budget.kv_cache.available_bytes if 'available_gib' in boot else budget.weights_bytes) / GIB:.2f} GiB"
 
 
 def _error(boot: Boot) -> float:
     budget = predicted(boot)
     if boot.get("tokens"):
         return float(budget.kv_cache.tokens / boot["tokens"] - 1)
-    return float(budget.kv_cache.available_bytes / GIB / boot["available_gib"] - 1)
+    if "available_gib" in boot:
+        return float(budget.kv_cache.available_bytes / GIB / boot["available_gib"] - 1)
+    return float(budget.weights_bytes / GIB / boot["weights_gib"] - 1)
 
 
 if __name__ == "__main__":

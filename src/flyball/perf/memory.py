@@ -125,7 +125,9 @@ def served_model(architecture: ModelArchitecture, settings: MemorySettings) -> M
 
 def _rank_budget(rank: Rank, *, version: str, correction: MemoryCorrection) -> MemoryBudget:
     settings, device = rank.settings, rank.device
-    groups = weight_bytes_by_group(rank.model, rank.shard, splits_large_blocks=rank.rules.splits_large_blocks)
+    groups = weight_bytes_by_group(
+        rank.model, rank.shard, splits_large_blocks=rank.rules.splits_large_blocks, pads_mxfp4=rank.pads_mxfp4
+    )
     budget = MemoryBudget(
         model=rank.model.name,
         accelerator=device.name,

@@ -88,7 +88,7 @@ def _activation_factor(boot: BootLog, predicted: MemoryBudget) -> float:
 def _available_bytes(boot: BootLog, predicted: MemoryBudget) -> int:
     """The pool that was measured, to half a block where the printed tokens allow it."""
     layout = predicted.kv_cache.layout
-    if boot.kv_cache_tokens is not None and layout.groups == 1:
+    if boot.kv_cache_tokens is not None and (layout.full_groups, layout.sliding_groups) == (1, 0):
         return boot.kv_cache_tokens // layout.block_size * layout.bytes_per_block + layout.bytes_per_block // 2
     if boot.available_kv_gib is not None:
         return round(boot.available_kv_gib * GIB)

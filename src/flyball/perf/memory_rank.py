@@ -39,3 +39,8 @@ class Rank:
     @property
     def has_mxfp4_experts(self) -> bool:
         return self.model.quantization is not None and self.model.quantization.method == "mxfp4"
+
+    @property
+    def pads_mxfp4(self) -> bool:
+        """Hopper's Triton kernels have taken experts of any multiple of 64 since 0.20 (`fused_moe/oracle/mxfp4.py`)."""
+        return not (self.device.is_hopper and self.rules.version >= (0, 20))

@@ -35,17 +35,23 @@ class WeightTensor:
         """Of one copy."""
         return self.batch * self.rows * self.columns
 
-    def nbytes(self, element_bytes: int, quantization: Quantization | None) -> int:
-        """Of one copy, scales and zero points included."""
+    def allocations(
+        self, element_bytes: int, quantization: Quantization | None, *, pads_mxfp4: bool = True
+    ) -> tuple[int, ...]:
+        """Bytes of what one copy is stored in: the weights and, quantised, their scales and zero points."""
         if quantization is None or not self.linear or (quantization.experts_only and self.group != "experts"):
-            return self.elements * element_bytes
+            return (self.elements * element_bytes,)
         groups = self.columns // quantization.group_size if quantization.group_size else 1
         scales = self.batch * groups * -(-self.rows // quantization.block_rows)
         zeros = scales * quantization.weight_bits // 8 if quantization.zero_points else 0
         rows, columns = self.rows, self.columns
-        if quantization.method == "mxfp4":
+        if quantization.method == "mxfp4" and pads_mxfp4:
             rows, columns = round_up(rows, self.mxfp4_padding[0]), round_up(columns, self.mxfp4_padding[1])
-        return self.batch * rows * columns * quantization.weight_bits // 8 + scales * quantization.scale_bytes + zeros
+        return self.batch * rows * columns * quantization.weight_bits // 8, scales * quantization.scale_bytes, zeros
+
+    def nbytes(self, element_bytes: int, quantization: Quantization | None) -> int:
+        """Of one copy, scales and zero points included."""
+        return sum(self.allocations(element_bytes, quantization))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,18 +209,22 @@ def active_parameter_count(model: ModelArchitecture) -> int:
     return parameter_count(model) - round(routed * idle)
 
 
-def weight_bytes(model: ModelArchitecture, shard: Shard = WHOLE, *, splits_large_blocks: bool = True) -> int:
+def weight_bytes(
+    model: ModelArchitecture, shard: Shard = WHOLE, *, splits_large_blocks: bool = True, pads_mxfp4: bool = True
+) -> int:
     """Bytes that PyTorch counts as allocated for this rank's weights and tables (see `allocated_bytes`)."""
-    return sum(weight_bytes_by_group(model, shard, splits_large_blocks=splits_large_blocks).values())
+    groups = weight_bytes_by_group(model, shard, splits_large_blocks=splits_large_blocks, pads_mxfp4=pads_mxfp4)
+    return sum(groups.values())
 
 
 def weight_bytes_by_group(
-    model: ModelArchitecture, shard: Shard = WHOLE, *, splits_large_blocks: bool = True
+    model: ModelArchitecture, shard: Shard = WHOLE, *, splits_large_blocks: bool = True, pads_mxfp4: bool = True
 ) -> Mapping[TensorGroup, int]:
     total: Counter[TensorGroup] = Counter()
     element = DTYPE_BYTES[model.dtype]
     for tensor in weight_tensors(model, shard):
-        one = allocated_bytes(tensor.nbytes(element, model.quantization), splits_large_blocks=splits_large_blocks)
+        parts = tensor.allocations(element, model.quantization, pads_mxfp4=pads_mxfp4)
+        one = sum(allocated_bytes(nbytes, splits_large_blocks=splits_large_blocks) for nbytes in parts)
         total[tensor.group] += one * tensor.copies
     return dict(total)
 
