@@ -1,28 +1,18 @@
 """An API server in memory, a kubeconfig for it, a connection to it, and the command line against it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
+from cluster_verbs import Answer, Flyball
 from fake_apiserver import FakeApiServer
 from fake_apiserver_controllers import deployments, jobs, keda, volumes
 from flyball.cli.main import run
 from flyball.cluster.api_server import ApiServer
 from flyball.cluster.connection import connect
 from plain_service import SPEC, service, write
-
-
-class Answer(NamedTuple):
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-
-Flyball = Callable[..., Answer]
 
 
 @pytest.fixture

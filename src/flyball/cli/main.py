@@ -16,6 +16,7 @@ app = App(
     version=__version__,
     help="From one vLLM server to a fleet that holds its latency objective and adjusts itself to demand.",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 app.command("flyball.cli.init:init", name="init")
 app.command("flyball.cli.schema:schema", name="schema")
