@@ -1,8 +1,19 @@
 """What several packages' tests share: the real engine."""
 
+import os
+
 import pytest
 
 from flyball.engine import Engine, Home, engine_status
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew (or UPDATE_GOLDEN=1)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--update-golden"):
+        os.environ["UPDATE_GOLDEN"] = "1"
 
 
 @pytest.fixture(scope="session")

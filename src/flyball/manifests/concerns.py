@@ -105,6 +105,12 @@ def _cluster(design: ServiceDesign) -> Iterator[Concern]:
             " and those for block devices (EBS, Persistent Disk) do not",
             fix="name a class of a shared file system: EFS, Filestore, Azure Files, NFS",
         )
+    if design.kubernetes.taint_key != "nvidia.com/gpu":
+        yield Concern(
+            what=f"the taint {design.kubernetes.taint_key} keeps the GPU Operator's DaemonSets off the nodes, and with"
+            " them every GPU, unless the operator runs with the rendered gpu-operator-values.yaml",
+            fix="kubernetes.taint_key: nvidia.com/gpu, which they tolerate by themselves",
+        )
     if design.kubernetes.cluster is None and design.machine.cloud.name in ("aws", "gcp"):
         yield Concern(
             what="no node pools: the cluster has no name",

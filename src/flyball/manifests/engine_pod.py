@@ -52,6 +52,8 @@ def grace_reason(leave: Drain) -> str:
     parts = (
         f"{leave.pre_stop_s} s preStop + {leave.shutdown_timeout_s} s --shutdown-timeout + {leave.teardown_s} s to end"
     )
+    if leave.outlives_notice:
+        return f"{parts}; of it pods get {leave.notice_s:g} s before a spot machine goes, enough for the first two"
     if leave.notice_s is not None:
         return f"{parts}; pods get {leave.notice_s:g} s before a spot machine goes"
     return f"{parts}, and no more: when an answer overruns, only SIGKILL frees its client"
