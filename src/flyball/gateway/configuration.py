@@ -6,7 +6,10 @@ from flyball.gateway.cluster import replicas
 from flyball.gateway.listener import gateway_listener, metrics_listener
 from flyball.gateway.settings import DnsEndpoints, FileEndpoints, GatewaySettings
 
-ADMIN_PATHS = [{"prefix": "/stats"}, *({"exact": path} for path in ("/ready", "/listeners", "/drain_listeners"))]
+ADMIN_PATHS = [
+    *({"prefix": path} for path in ("/stats", "/drain_listeners")),
+    *({"exact": path} for path in ("/ready", "/listeners")),
+]
 """What the admin port answers. Not /config_dump, which shows the key, nor /quitquitquit: loopback is every user's."""
 
 
