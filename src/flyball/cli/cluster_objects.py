@@ -14,6 +14,7 @@ from flyball.cluster.installed import PART_OF, Installation
 from flyball.cluster.objects import PlainObject, dig, labels_of
 from flyball.errors import UsageError
 
+_ADAPTER_VALUES = "prometheus-adapter-values.yaml"  # as `flyball render -o dir` names it
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NEITHER = "name a spec, or --manifests with a file or a folder"
 
@@ -24,6 +25,8 @@ class Wanted:
 
     objects: tuple[PlainObject, ...]
     installation: Installation | None
+    adapter_values: PlainObject | None = None
+    """Helm values of the Prometheus Adapter, where it feeds the autoscaler."""
 
 
 def wanted_objects(
@@ -34,7 +37,11 @@ def wanted_objects(
         raise UsageError("a spec or manifests are needed, and not both", fix=_NEITHER)
     if manifests is not None:
         objects = tuple(_read_manifests(manifests))
-        return Wanted(objects=objects, installation=_installation_in(objects))
+        beside = manifests / _ADAPTER_VALUES
+        values = read_text(beside) if beside.exists() else ""
+        return Wanted(
+            objects=objects, installation=_installation_in(objects), adapter_values=_parsed(values, source=beside)
+        )
     from flyball.cli.rendering import rendered
 
     assert spec is not None
@@ -45,6 +52,7 @@ def wanted_objects(
     return Wanted(
         objects=tuple(manifest.plain for manifest in made.manifests),
         installation=Installation(name=made.design.name, namespace=made.design.namespace),
+        adapter_values=_parsed(made.side_files.get(_ADAPTER_VALUES, ""), source=Path(_ADAPTER_VALUES)),
     )
 
 
@@ -84,6 +92,14 @@ def _read_manifests(path: Path) -> Iterator[PlainObject]:
             yield body
     if not found:
         raise UsageError(f"{path}: no Kubernetes object in it", fix="name manifests, or render the chart first")
+
+
+def _parsed(text: str, *, source: Path) -> PlainObject | None:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{source} is not YAML: {' '.join(str(error).split())}", fix="mend it there") from None
+    return document if isinstance(document, dict) else None
 
 
 def _objects(file: Path) -> Iterator[PlainObject]:

@@ -6,19 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from cyclopts import Parameter
 
+from flyball.catalog import DEFAULT_RELEASE
+from flyball.cli.cluster_objects import Wanted, wanted_objects
 from flyball.cli.doctor_table import print_walk, walk_document
-from flyball.cli.spec_file import read_text
 from flyball.cluster.connection import connect
 from flyball.cluster.doctor import ExpectedService, expected_service, gather, walk
-from flyball.cluster.installed import PART_OF
-from flyball.cluster.objects import PlainObject
+from flyball.cluster.installed import Installation
+from flyball.cluster.objects import key_of
 from flyball.errors import UsageError
 
 _TIMEOUT_S = 15.0
-_ADAPTER_VALUES = "prometheus-adapter-values.yaml"
 
 
 def doctor(
@@ -28,6 +27,8 @@ def doctor(
     prometheus: str | None = None,
     context: str | None = None,
     kubeconfig: Path | None = None,
+    catalog: Path | None = None,
+    vllm: Annotated[str, Parameter(name="--vllm")] = DEFAULT_RELEASE,
     output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
 ) -> int:
     """Walk a live cluster from the API server to the replicas and name the first broken link. Changes nothing.
@@ -40,21 +41,25 @@ def doctor(
     spec
         The spec file: what it renders to is what the cluster has to carry.
     manifests
-        A file with the objects instead, for example of `kubectl kustomize` or `helm template`.
+        A file or a folder with the objects instead, for example of `kubectl kustomize` or `helm template`.
     prometheus
         Ask Prometheus at this URL instead of through the API server: http://localhost:9090 of a port-forward.
     context
         The kubeconfig's context.
     kubeconfig
         The kubeconfig file, instead of $KUBECONFIG or ~/.kube/config.
+    catalog
+        A YAML file with your own `accelerators`, `clouds` and `machines`.
+    vllm
+        The version to deploy.
     output
         A table, or JSON.
 
     """
-    expected = _expected(spec, manifests)
-    if expected is None:
-        print(f"no plan meets {spec}, so there is nothing to look for: `flyball plan` says why", file=sys.stderr)
+    wanted = wanted_objects(spec, manifests, catalog=catalog, vllm=vllm)
+    if wanted is None:
         return 1
+    expected = _service(wanted)
     with connect(context=context, kubeconfig=kubeconfig, timeout_s=_TIMEOUT_S) as api:
         where = f"{expected.name} in namespace {expected.namespace}"
         print(f"{where}: asking {api.target}", file=sys.stderr)
@@ -69,41 +74,14 @@ def doctor(
     return 0 if found.is_sound else 1
 
 
-def _expected(spec: Path | None, manifests: Path | None) -> ExpectedService | None:
-    """None if no plan meets the spec, so that nothing is rendered."""
-    if manifests is not None:
-        return _of_manifests(manifests)
-    if spec is None:
-        raise UsageError("nothing to compare the cluster with", fix="name a spec, or --manifests FILE")
-    from flyball.cli.rendering import rendered
-
-    result = rendered(spec)
-    if result.design is None:
-        return None
-    values = yaml.safe_load(result.side_files.get(_ADAPTER_VALUES, ""))
-    return expected_service(
-        [manifest.plain for manifest in result.manifests],
-        name=result.design.name,
-        namespace=result.design.namespace,
-        prometheus=result.design.kubernetes.prometheus,
-        adapter_values=values,
-    )
-
-
-def _of_manifests(file: Path) -> ExpectedService:
-    """The service in anyone's manifests: what their Deployment of engines says it is part of, and where it is."""
-    try:
-        documents = list(yaml.safe_load_all(read_text(file)))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{file} is not YAML: {' '.join(str(error).split())}", fix="render the chart first") from None
-    mappings = [each for each in documents if isinstance(each, dict)]
-    objects: list[PlainObject] = [each for each in mappings if "kind" in each]
-    values = next((each for each in mappings if "kind" not in each and "rules" in each), None)
-    engines = expected_service(objects, name="", namespace="").engines
+def _service(wanted: Wanted) -> ExpectedService:
+    """Of anyone's manifests too: what their Deployment of engines is called, and where it is."""
+    engines = expected_service(wanted.objects, name="", namespace="").engines
     if not engines:
-        what = f"{file}: no Deployment with GPUs"
-        raise UsageError(what, fix="name manifests of an engine: a Deployment with limits of nvidia.com/gpu")
-    metadata = engines[0].object["metadata"]
-    name = (metadata.get("labels") or {}).get(PART_OF, engines[0].name)
-    namespace = metadata.get("namespace") or "default"
-    return expected_service(objects, name=name, namespace=namespace, adapter_values=values)
+        fix = "name manifests of an engine: a Deployment with limits of nvidia.com/gpu"
+        raise UsageError("no Deployment with GPUs among the manifests", fix=fix)
+    own = Installation(name=engines[0].name, namespace=key_of(engines[0].object).namespace or "default")
+    where = wanted.installation or own
+    return expected_service(
+        wanted.objects, name=where.name, namespace=where.namespace, adapter_values=wanted.adapter_values
+    )

@@ -38,7 +38,8 @@ def print_walk(found: Walk, out: TextIO) -> None:
 
 
 def _summary(link: LinkResult) -> str:
-    first = next((each for each in link.symptoms if each.severity == "error"), None)
+    errors = [each for each in link.symptoms if each.severity == "error"]
+    first = next(iter(errors if link.answer else [*errors, *link.symptoms]), None)
     return link.answer if first is None else f"{first.place}: {first.answered}"
 
 

@@ -124,7 +124,7 @@ def test_server_that_dies_half_way(arguments: list[str], cluster: FakeApiServer,
     sound = states(capsys)
     requests = len(cluster.requests)
     answered = []
-    for survived in range(1, requests, requests // 12):
+    for survived in range(1, requests, requests // 7):
         cluster.die_after(survived)
         assert run([*arguments, "-o", "json"]) == 3
         marks = states(capsys)
@@ -267,6 +267,7 @@ def test_metric_that_is_not_served(arguments: list[str], cluster: FakeApiServer,
     [
         ("kind: ConfigMap\nmetadata: {name: a}\n", "no Deployment with GPUs"),
         ("a: [", "is not YAML"),
+        ("a: 1\n", "no Kubernetes object in it"),
     ],
 )
 def test_manifests_without_an_engine(tmp_path: Path, text: str, says: str, capsys: Captured) -> None:
@@ -282,4 +283,4 @@ def test_nothing_to_compare_with(capsys: Captured) -> None:
     """Neither a spec nor manifests is wrong usage."""
     assert run(["doctor"]) == 2
 
-    assert "name a spec" in capsys.readouterr().err
+    assert "a spec or manifests are needed" in capsys.readouterr().err

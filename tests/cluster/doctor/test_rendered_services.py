@@ -13,13 +13,16 @@ import yaml
 from fake_apiserver import FakeApiServer
 from fake_apiserver_controllers import NODE, deployments, jobs, keda, scale, volumes
 from fake_prometheus import QUERY, TARGETS, FakePrometheus
-from flyball.cli.rendering import rendered
+from flyball.catalog import DEFAULT_RELEASE, release
+from flyball.cli.main import run
 from flyball.cluster.connection import connect
 from flyball.cluster.doctor import ExpectedService, Walk, expected_service, gather, walk
 from flyball.cluster.doctor.facts import Sample, Target
+from flyball.manifests.queries import adapter_rule
 from sound_cluster import prometheus_answers
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "manifests" / "data"
 DRIVER = {"nvidia.com/cuda.driver.major": "595", "nvidia.com/cuda.driver-version.major": "595"}
 PROXY = "/api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy"
 CLASSES = {"efs": "efs.csi.aws.com", "filestore-premium": "filestore.csi.storage.gke.io"}
@@ -31,16 +34,16 @@ SERVICES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    file: str
+    name: str
     node_labels: Mapping[str, str]
     """As the cloud and the GPU Operator label the machine that the example plans with."""
 
 
 KARPENTER = {"karpenter.sh/capacity-type": "on-demand", "nvidia.com/gpu.present": "true", **DRIVER}
 EXAMPLE_SERVICES = (
-    Example(file="chat.yaml", node_labels={**KARPENTER, "karpenter.k8s.aws/instance-gpu-name": "l40s"}),
-    Example(file="guide.yaml", node_labels={**KARPENTER, "karpenter.k8s.aws/instance-gpu-name": "a10g"}),
-    Example(file="70b.yaml", node_labels={"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}),
+    Example(name="chat", node_labels={**KARPENTER, "karpenter.k8s.aws/instance-gpu-name": "l40s"}),
+    Example(name="guide", node_labels={**KARPENTER, "karpenter.k8s.aws/instance-gpu-name": "a10g"}),
+    Example(name="70b", node_labels={"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}),
 )
 
 
@@ -50,17 +53,14 @@ def storage_class(name: str, provisioner: str) -> dict[str, Any]:
 
 
 @cache
-def service_of(file: Path) -> ExpectedService:
-    made = rendered(file)
-    assert made.design is not None
-    values = yaml.safe_load(made.side_files.get("prometheus-adapter-values.yaml", ""))
-    return expected_service(
-        [manifest.plain for manifest in made.manifests],
-        name=made.design.name,
-        namespace=made.design.namespace,
-        prometheus=made.design.kubernetes.prometheus,
-        adapter_values=values,
-    )
+def service_of(name: str) -> ExpectedService:
+    """As the example's golden file has it, which is what `flyball render` writes."""
+    objects = list(yaml.safe_load_all((GOLDEN / f"{name}.yaml").read_text()))
+    rule = adapter_rule("waiting", release=release(DEFAULT_RELEASE)) if name == "guide" else None
+    address = {"url": "http://prometheus-operated.monitoring.svc", "port": 9090, "path": ""}
+    values = {"prometheus": address, "rules": {"custom": [rule]}} if rule else None
+    part_of = "large" if name == "70b" else name
+    return expected_service(objects, name=part_of, namespace="llm", adapter_values=values)
 
 
 def applied(server: FakeApiServer, service: ExpectedService, node_labels: Mapping[str, str]) -> None:
@@ -144,10 +144,10 @@ def walked(server: FakeApiServer, service: ExpectedService, folder: Path) -> Wal
         return walk(gather(api, service, now=datetime(2026, 11, 24, tzinfo=UTC)), service)
 
 
-@pytest.mark.parametrize("example", EXAMPLE_SERVICES, ids=lambda each: each.file)
+@pytest.mark.parametrize("example", EXAMPLE_SERVICES, ids=lambda each: each.name)
 def test_rendered_service_is_sound(example: Example, tmp_path: Path) -> None:
     """Every link is ok, so what the doctor reads off the objects is what was meant by them."""
-    service = service_of(EXAMPLES / example.file)
+    service = service_of(example.name)
     with FakeApiServer() as server:
         applied(server, service, example.node_labels)
 
@@ -160,7 +160,7 @@ def test_rendered_service_is_sound(example: Example, tmp_path: Path) -> None:
 
 def test_before_anything_is_applied(tmp_path: Path) -> None:
     """With Karpenter's pools only rendered, the missing GPU nodes are no break: what is missing is the Deployment."""
-    service = service_of(EXAMPLES / "chat.yaml")
+    service = service_of("chat")
     with FakeApiServer() as server:
         for name, provisioner in CLASSES.items():
             server.store.put(storage_class(name, provisioner))
@@ -171,3 +171,33 @@ def test_before_anything_is_applied(tmp_path: Path) -> None:
     assert found.first_broken.id == "deployed"
     assert marks["gpus"] == "warning"
     assert marks["placement"] == marks["capacity"] == "ok"
+
+
+def test_doctor_of_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`flyball doctor SPEC` looks for what the spec renders to, here an HPA that the Prometheus Adapter feeds."""
+    monkeypatch.setenv("FLYBALL_HOME", str(tmp_path))
+    guide = next(example for example in EXAMPLE_SERVICES if example.name == "guide")
+    with FakeApiServer() as server:
+        applied(server, service_of("guide"), guide.node_labels)
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
+
+        assert run(["doctor", str(ROOT / "examples" / "guide.yaml"), "--kubeconfig", str(kubeconfig)]) == 0
+
+    out = capsys.readouterr().out
+    assert "v1beta1.custom.metrics.k8s.io by somewhere/prometheus-adapter" in out
+    assert out.endswith("\nsound\n")
+
+
+def test_doctor_of_a_spec_without_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A spec that nothing can meet renders nothing: the answer is no, before any cluster is asked."""
+    monkeypatch.setenv("FLYBALL_HOME", str(tmp_path))
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "model: {id: meta-llama/Llama-3.1-8B-Instruct}\nslo: {ttft: {p95: 1ms}}\nhardware: {accelerators: [A10G]}\n"
+    )
+
+    assert run(["doctor", str(spec), "--kubeconfig", str(tmp_path / "none")]) == 1
+
+    assert "no plan" in capsys.readouterr().err

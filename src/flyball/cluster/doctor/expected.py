@@ -78,7 +78,7 @@ class ExpectedService:
     engines: Sequence[EngineWorkload]
     queries: Sequence[ScalingQuery]
     prometheus: str
-    """Its address: the one that the scaler asks, or the spec's; empty if there is none."""
+    """Its address as the scaler or the adapter has it; empty if neither names one."""
 
     def of(self, kind: str) -> Sequence[PlainObject]:
         return tuple(each for each in self.objects if each.get("kind") == kind)
@@ -99,17 +99,11 @@ class ExpectedService:
 
 
 def expected_service(
-    objects: Sequence[PlainObject],
-    *,
-    name: str,
-    namespace: str,
-    prometheus: str = "",
-    adapter_values: PlainObject | None = None,
+    objects: Sequence[PlainObject], *, name: str, namespace: str, adapter_values: PlainObject | None = None
 ) -> ExpectedService:
     """What `objects`, plain and as rendered for the service `name`, ask for.
 
-    `prometheus` is the address to ask where no scaler names one; `adapter_values` are the Helm values of the
-    Prometheus Adapter, where it feeds the HPA.
+    `adapter_values` are the Helm values of the Prometheus Adapter, where it feeds the HPA.
     """
     scalers = [each for each in objects if each.get("kind") in ("ScaledObject", "HorizontalPodAutoscaler")]
     triggers = [(each, metadata) for each in scalers for metadata in _prometheus_triggers(each)]
@@ -123,13 +117,14 @@ def expected_service(
     for source, found in rules:
         queries += _adapter_queries(source, found, namespace=namespace, pods=pods)
     addresses = [text(trigger, "serverAddress") for _, trigger in triggers]
+    addresses.append(_adapter_address(table(adapter_values, "prometheus")))
     return ExpectedService(
         name=name,
         namespace=namespace,
         objects=objects,
         engines=engines,
         queries=queries,
-        prometheus=next(filter(None, addresses), prometheus),
+        prometheus=next(filter(None, addresses), ""),
     )
 
 
@@ -162,7 +157,7 @@ def _is_engine(each: PlainObject) -> bool:
 
 def _engine(workload: PlainObject, scalers: Sequence[PlainObject]) -> EngineWorkload:
     scaler = next((each for each in scalers if targets(each, workload)), None)
-    fixed = int(dig(workload, "spec", "replicas") or 1)
+    fixed = int(dig(workload, "spec", "replicas", default=1))
     bounds = table(scaler, "spec")
     least = bounds.get("minReplicaCount", bounds.get("minReplicas", fixed if scaler is None else 1))
     most = bounds.get("maxReplicaCount", bounds.get("maxReplicas", fixed))
@@ -188,6 +183,12 @@ def _adapter_queries(source: str, rules: Sequence[PlainObject], *, namespace: st
         for template, meaning in filled.items():
             query = query.replace(template, meaning)
         yield ScalingQuery(query=query, source=source, per_pod=True)
+
+
+def _adapter_address(values: PlainObject) -> str:
+    """Of the chart's `prometheus` values: url, port and path."""
+    port = f":{text(values, 'port')}" if values.get("port") else ""
+    return f"{text(values, 'url')}{port}{text(values, 'path')}"
 
 
 def _adapter_rules(each: PlainObject) -> Sequence[PlainObject]:

@@ -151,7 +151,11 @@ def _prometheus(api: ApiServer, expected: ExpectedService, found: _Gathered, giv
     address = given or expected.prometheus or usual
     if not address:
         return PrometheusFacts(address="")
-    pools = [f"podMonitor/{namespace(each)}/{name(each)}/0" for each in expected.of("PodMonitor")]
+    pools = [
+        f"podMonitor/{namespace(each)}/{name(each)}/{number}"  # as the operator names them
+        for each in expected.of("PodMonitor")
+        for number, _ in enumerate(rows(each, "spec", "podMetricsEndpoints"))
+    ]
     path = None if given else service_path(address, expected.namespace)
     if path is None:
         with directly(address) as reader:

@@ -15,6 +15,7 @@ from flyball.cluster.refusals import ForbiddenError, RefusedError, UnreachableEr
 from flyball.errors import OutsideError
 
 TIMEOUT_S = 15.0
+_UNAUTHORIZED = 401
 _BY_HAND = "--prometheus URL, for example of `kubectl port-forward` to it"
 
 
@@ -27,7 +28,9 @@ def ask(reader: Reader, address: str, queries: Sequence[str], pools: Sequence[st
     try:
         first = reader("/api/v1/query", {"query": "vector(1)"})
     except OutsideError as error:
-        return PrometheusFacts(address=address, error=error.what, fix=_fix(error))
+        wants_login = isinstance(error, RefusedError) and error.status == _UNAUTHORIZED
+        what = "401: what is behind the Service wants a login" if wants_login else error.what
+        return PrometheusFacts(address=address, error=what, fix=_fix(error))
     if table(first).get("status") != "success":
         answered = "404 for /api/v1/query" if first is None else "something other than Prometheus' API"
         return PrometheusFacts(address=address, error=answered, fix=f"correct the address and its path, or {_BY_HAND}")

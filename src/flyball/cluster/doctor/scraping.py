@@ -43,15 +43,17 @@ def check_scraped(facts: ClusterFacts, expected: ExpectedService) -> Checked:
         return Checked(answer="no engine is Ready, so none has metrics", is_known=False)
     monitors = () if POD_MONITORS in facts.unread else expected.of("PodMonitor")
     symptoms = [symptom for monitor in monitors for symptom in _monitor_symptoms(facts, monitor)]
-    for query in expected.queries:
-        for selector in query.selectors:
-            symptoms += _series_symptoms(facts, query, selector, pods)
+    if not any(symptom.severity == "error" for symptom in symptoms):  # otherwise there is the cause already
+        for query in expected.queries:
+            for selector in query.selectors:
+                symptoms += _series_symptoms(facts, query, selector, pods)
     unique = list(dict.fromkeys(symptoms))
     return Checked(answer=f"{len(pods)} Ready engines, each with the series of the scaling query", symptoms=unique)
 
 
 def _monitor_symptoms(facts: ClusterFacts, monitor: PlainObject) -> Iterator[Symptom]:
-    if named(facts.of(POD_MONITORS), name(monitor)) is None:
+    live = named(facts.of(POD_MONITORS), name(monitor))
+    if live is None:
         fix = "`flyball apply` creates it"
         yield broken(place(monitor), asked="the PodMonitor", answered="not there", fix=fix)
         return
@@ -63,12 +65,12 @@ def _monitor_symptoms(facts: ClusterFacts, monitor: PlainObject) -> Iterator[Sym
     down = [target for target in mine if target.health == "down"]
     asked = f"targets of {pool.rstrip('/')} in Prometheus"
     if not mine:
-        answered, fix = _why_not_selected(facts, monitor)
+        answered, fix = _why_not_selected(facts, live)
         yield broken(place(monitor), asked=asked, answered=answered, fix=fix)
     for target in down:
         pod = target.labels.get("pod", "?")
         symptom = broken if len(down) == len(mine) else risky
-        fix = "let Prometheus reach the port (a NetworkPolicy?), or wait for the engine to listen"
+        fix = "let Prometheus reach the port: is it in the namespace that the NetworkPolicy lets in?"
         yield symptom(place(monitor), asked=asked, answered=f"{pod} is down: {target.last_error}", fix=fix)
 
 
@@ -185,6 +187,6 @@ def check_dcgm(facts: ClusterFacts, expected: ExpectedService) -> Checked:
     answered = f"{', '.join(missing)} missing"
     if len(missing) == len(fields):
         answered = "none of them"
-        fix = "let Prometheus scrape the DCGM exporter: its ServiceMonitor is off by default in the GPU Operator"
+        fix = "let Prometheus scrape the DCGM exporter: its serviceMonitor on, with labels that Prometheus selects"
     symptom = risky("Prometheus", asked=f"{len(fields)} DCGM fields", answered=answered, fix=fix)
     return Checked(answer="", symptoms=[symptom])
