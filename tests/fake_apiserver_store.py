@@ -81,7 +81,7 @@ class Store:
         """Create or replace the object as an Update by `manager`, status included."""
         with self.changed:
             place, live = self._find(body)
-            body = copy.deepcopy(body)
+            body = with_defaults(body)  # of an update, unlike of an apply, the defaults are owned too
             for name in _SERVER_SIDE:
                 if live is not None and name in live["metadata"]:
                     body["metadata"].setdefault(name, live["metadata"][name])
