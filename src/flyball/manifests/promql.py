@@ -29,11 +29,16 @@ class Vector:
     text: str
     labels: frozenset[str]
     """Labels that its series may carry; without the metric's name."""
-    metrics: frozenset[str]
-    """Every metric that it asks for."""
+    selectors: frozenset[str]
+    """Every `metric{matchers}` in it."""
     metric_type: MetricType | None = None
     """Of a bare selector; None once something was computed."""
     binding: int = _ATOM
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        """Every metric that it asks for."""
+        return frozenset(selector.partition("{")[0] for selector in self.selectors)
 
     def __str__(self) -> str:
         return self.text
@@ -83,7 +88,7 @@ def select(name: str, *, metric_type: MetricType, labels: Iterable[str], matcher
     _require(matchers, known, name)
     inside = ",".join(_matcher(label, value) for label, value in matchers.items())
     text = f"{name}{{{inside}}}" if inside else name
-    return Vector(text=text, labels=known, metrics=frozenset({name}), metric_type=metric_type)
+    return Vector(text=text, labels=known, selectors=frozenset({text}), metric_type=metric_type)
 
 
 def _matcher(label: str, value: str | Regex) -> str:
@@ -197,7 +202,7 @@ def _made(text: str, *parts: Vector, labels: frozenset[str] | None = None, bindi
     return Vector(
         text=text,
         labels=parts[0].labels if labels is None else labels,
-        metrics=frozenset().union(*(part.metrics for part in parts)),
+        selectors=frozenset().union(*(part.selectors for part in parts)),
         binding=binding,
     )
 

@@ -36,7 +36,7 @@ def watch() -> Watch:
     return watch_of()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def watch_on() -> Callable[[str], Watch]:
     """The service on a vLLM version."""
     return watch_of
