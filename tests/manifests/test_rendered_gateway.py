@@ -41,10 +41,13 @@ class Running:
 
 
 @asynccontextmanager
-async def envoy(folder: Path, text: str, replica_port: int) -> AsyncIterator[Running]:
+async def envoy(
+    folder: Path, text: str, replica_port: int, *, replica_host: str | None = "localhost"
+) -> AsyncIterator[Running]:
+    """Without `replica_host` the name in the text stays, and no replica is waited for."""
     here = Running(free_port(), free_port(), free_port())
     for name, address in (
-        (MATRIX["plain"].engine_host, "localhost"),
+        *([(MATRIX["plain"].engine_host, replica_host)] if replica_host else []),
         (f"port_value: {ENGINE_PORT}\n", f"port_value: {replica_port}\n"),
         (f"port_value: {GATEWAY_PORT}\n", f"port_value: {here.port}\n"),
         (f"port_value: {GATEWAY_METRICS_PORT}\n", f"port_value: {here.metrics_port}\n"),
@@ -59,7 +62,7 @@ async def envoy(folder: Path, text: str, replica_port: int) -> AsyncIterator[Run
     with Nursery() as nursery:
         child = await nursery.start([str(find_envoy()), *flags, "--base-id", str(here.port)], log=folder / "envoy.log")
         admin = Admin(f"http://127.0.0.1:{here.admin_port}")
-        while not await admin.is_ready() or (await admin.stats()).membership_healthy == 0:
+        while not await admin.is_ready() or (replica_host and (await admin.stats()).membership_healthy == 0):
             assert child.returncode is None, child.tail()
         yield here
         await child.stop(grace_s=5)
@@ -87,6 +90,15 @@ async def test_it_serves_and_tells_its_metrics(tmp_path: Path) -> None:
         metrics = await fetch(here.metrics_port, "/stats/prometheus")
         assert b"envoy_http_downstream_rq_total" in metrics.body
         assert (await fetch(here.metrics_port, "/quitquitquit", method="POST")).status == 404
+
+
+async def test_without_a_replica_it_is_ready_and_says_so(tmp_path: Path) -> None:
+    """A name that resolves to nothing, as before the first replica serves: the gateway starts, and answers 503."""
+    text = configuration("plain").replace(MATRIX["plain"].engine_host, "chat-engine.invalid")
+    async with envoy(tmp_path, text, 1, replica_host=None) as here:
+        assert (await fetch(here.metrics_port, "/ready")).status == 200
+        answer = await fetch(here.port, "/v1/models")
+        assert (answer.status, b"no replica is ready" in answer.body) == (503, True)
 
 
 async def test_the_pre_stop_hook_waits_for_the_last_stream(tmp_path: Path) -> None:
