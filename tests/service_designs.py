@@ -106,6 +106,7 @@ MATRIX: dict[str, ServiceDesign] = {
     "other taint": design(
         {"kubernetes": {"taint_key": "gpu-node", "tolerations": [{"key": "team", "value": "ml"}, {"key": "late"}]}}
     ),
+    "labelled nodes": design({"kubernetes": {"node_pools": "none", "node_labels": {"example.com/gpu": "l4"}}}),
     "private registry": design({"kubernetes": {"image_pull_secret": "registry", "egress": "internet"}}),
     "health only": design({"kubernetes": {"liveness": "health", "gateway_replicas": 1, "compile_cache": "none"}}),
     "slow": design(start_s=Because(1500.0, "measured"), longest_stream_s=Because(900, "given")),

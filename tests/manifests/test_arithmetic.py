@@ -117,8 +117,19 @@ def test_the_floor_and_the_rest_are_what_was_planned(made: ServiceDesign) -> Non
 
     assert fixed + most == max(highest, fixed + least)
     assert lowest <= fixed + least <= max(lowest, (made.on_demand_floor or 0) + 1, 1)
-    budgets = [each for each in manifests if each.kind == "PodDisruptionBudget" and each.name == "chat-engine"]
-    assert len(budgets) == (highest > 1)
+
+
+@given(designs())
+def test_every_pod_has_one_budget_at_most_and_none_where_it_is_alone(made: ServiceDesign) -> None:
+    """The API refuses to evict a pod with two budgets; one for a single replica would refuse as well."""
+    manifests = workload(made)
+    budgets = [
+        each.plain["spec"]["selector"]["matchLabels"] for each in manifests if each.kind == "PodDisruptionBudget"
+    ]
+    for deployment in engines(manifests):
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        most = deployment["spec"].get("replicas", made.scaled_max)
+        assert sum(selector.items() <= labels.items() for selector in budgets) == (most > 1)
 
 
 @given(designs())

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flyball.manifests import Because, Manifest, to_yaml
@@ -17,7 +17,7 @@ TEXTS = st.one_of(
         ["yes", "n", "on", "null", "~", "1e3", "0x10", "1_000", "12:30", "1.5", "=", "-", "--flag", "{{ a }}"]
     ),
     st.lists(st.sampled_from(["", " ", "a", "  b: c", "# d", "---", "\t"]), min_size=1).map("\n".join),
-    st.lists(st.sampled_from(["word", "sum(a)", "'", '"', "#", ": "]), min_size=30, max_size=60).map(" ".join),
+    st.sampled_from(["word", "sum(a)", "'", '"', "#", ": ", "- x"]).map(lambda word: " ".join(["long", word] * 20)),
 )
 SCALARS = st.one_of(
     TEXTS, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -30,12 +30,13 @@ def with_reasons(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 VALUES = st.recursive(
     with_reasons(SCALARS),
-    lambda inner: with_reasons(st.one_of(st.lists(inner, max_size=4), st.dictionaries(KEYS, inner, max_size=4))),
-    max_leaves=12,
+    lambda inner: with_reasons(st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3))),
+    max_leaves=8,
 )
 
 
-@given(st.lists(st.dictionaries(KEYS, VALUES, min_size=1, max_size=4), min_size=1, max_size=3))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.dictionaries(KEYS, VALUES, min_size=1, max_size=3), min_size=1, max_size=2))
 def test_the_text_reads_back_as_the_plain_objects(bodies: list[dict[str, Any]]) -> None:
     """Whatever the values and reasons, PyYAML reads from the text exactly the objects without reasons."""
     manifests = [Manifest(body=body, file="a.yaml", comment="what\nit is") for body in bodies]

@@ -1,5 +1,6 @@
 """The replicas: one Deployment, or two where some stay on demand and the others run on spot; Service and budget."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flyball.manifests.design import ENGINE_PORT, Capacity, ServiceDesign
@@ -36,8 +37,22 @@ def engine_objects(design: ServiceDesign) -> list[Manifest]:
         )
     )
     found.append(_headless_service(design))
-    if int(design.max_replicas.value) > 1:
-        found.append(disruption_budget(design, design.engine_name, "engine"))
+    return [*found, *_budgets(design)]
+
+
+def _budgets(design: ServiceDesign) -> list[Manifest]:
+    """One for each Deployment that can have two replicas: a budget for one would forbid every node drain."""
+    found = []
+    if design.floor_replicas > 1:
+        found.append(
+            disruption_budget(design, design.floor_name, "engine", labels=capacity_labels(design, "on-demand"))
+        )
+    if design.scaled_max > 1:
+        labels = capacity_labels(design, design.scaled_capacity)
+        count: Any = Because(1, "never minAvailable: with that many replicas left no node can be drained")
+        if design.scaled_capacity == "spot":
+            count = Because("50%", "a cloud takes several spot machines at once: who may not be evicted is cut off")
+        found.append(disruption_budget(design, design.engine_name, "engine", labels=labels, unavailable=count))
     return found
 
 
@@ -82,19 +97,26 @@ def _headless_service(design: ServiceDesign) -> Manifest:
     )
 
 
-def disruption_budget(design: ServiceDesign, name: str, component: str) -> Manifest:
-    """Only for what has two replicas: a budget for one would forbid every node drain."""
+def disruption_budget(
+    design: ServiceDesign,
+    name: str,
+    component: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    unavailable: Any = 1,
+) -> Manifest:
+    """`labels` beside the component's select the pods; each pod must have one budget at most."""
     return Manifest(
         body={
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
             "metadata": design.metadata(name, component),
             "spec": {
-                "maxUnavailable": Because(1, "never minAvailable: with that many replicas left no node can be drained"),
+                "maxUnavailable": unavailable,
                 "unhealthyPodEvictionPolicy": Because(
                     "AlwaysAllow", "a pod that is not ready serves nobody and must not block a drain"
                 ),
-                "selector": {"matchLabels": design.selector(component)},
+                "selector": {"matchLabels": {**design.selector(component), **(labels or {})}},
             },
         },
         file=f"{component}.yaml",

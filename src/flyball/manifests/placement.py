@@ -8,8 +8,8 @@ from flyball.manifests.manifest import Because
 DRIVER_LABEL, LEAST_DRIVER = "nvidia.com/cuda.driver.major", 580
 """GPU feature discovery's label; the vLLM image has CUDA 13.0, which needs driver R580 or newer."""
 PRODUCT_LABEL = "nvidia.com/gpu.product"
+"""GPU feature discovery's; outside clouds a node has nothing else that tells its GPU."""
 EKS_LABEL = "k8s.amazonaws.com/accelerator"
-INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 AZURE_SPOT_TAINT = "kubernetes.azure.com/scalesetpriority"
 
 
@@ -52,16 +52,15 @@ def node_affinity(design: ServiceDesign, capacity: Capacity) -> dict[str, Any]:
 
 def gpu_requirements(design: ServiceDesign) -> list[dict[str, Any]]:
     """By the label that the machines have before their first pod, so that an autoscaler can tell what to add."""
-    machine, product = design.machine, design.accelerator.device_name.replace(" ", "-")
-    cloud_label = machine.cloud.gpu_label
+    machine, cloud_label = design.machine, design.machine.cloud.gpu_label
+    if design.kubernetes.node_labels:
+        return [_in(key, value) for key, value in design.kubernetes.node_labels.items()]
     if design.node_pools == "eks":
         return [_in(EKS_LABEL, eks_accelerator(design))]
     if design.node_pools in ("karpenter", "gke") and cloud_label and cloud_label in machine.node_labels:
         return [_in(cloud_label, machine.node_labels[cloud_label])]
-    own = {key: value for key, value in machine.node_labels.items() if key not in (cloud_label, INSTANCE_TYPE_LABEL)}
-    if own:
-        return [_in(key, value) for key, value in own.items()]
-    return [_in(PRODUCT_LABEL, product)]
+    own = {key: value for key, value in machine.node_labels.items() if key != cloud_label}
+    return [_in(*label) for label in (own or {PRODUCT_LABEL: design.accelerator.device_name.replace(" ", "-")}).items()]
 
 
 def eks_accelerator(design: ServiceDesign) -> str:

@@ -141,7 +141,14 @@ def _fetch_spec(design: ServiceDesign) -> dict[str, Any]:
         "image": Because(design.image, "the engine's image, because it is pinned already and has the hub's client"),
         "command": ["sh", "-ec", Because(script, "the marker comes last: replicas wait for it")],
         "env": [{"name": "HOME", "value": "/tmp"}, *([token] if weights.token_secret else [])],
-        "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}},
+        "resources": {
+            "requests": {
+                "cpu": "1",
+                "memory": "2Gi",
+                "ephemeral-storage": Because("40Gi", "a node with room for the image, 25 GB unpacked"),
+            },
+            "limits": {"memory": "4Gi"},
+        },
         "securityContext": LOCKED_DOWN,
         "volumeMounts": [{"name": "weights", "mountPath": "/models"}, {"name": "tmp", "mountPath": "/tmp"}],
     }
@@ -153,6 +160,12 @@ def _fetch_spec(design: ServiceDesign) -> dict[str, Any]:
         "restartPolicy": "OnFailure",
         "securityContext": pod_security(),
         **({"imagePullSecrets": [{"name": pull}]} if pull else {}),
+        "tolerations": [
+            Because(
+                {"key": design.kubernetes.taint_key, "operator": "Exists", "effect": "NoSchedule"},
+                "GPU nodes have that room, and the image",
+            )
+        ],
         "containers": [container],
         "volumes": [
             {"name": "weights", "persistentVolumeClaim": {"claimName": weights_claim_name(design)}},

@@ -109,6 +109,8 @@ class KubernetesSpec(SpecModel):
     """IAM role of Karpenter's nodes; null is KarpenterNodeRole-<cluster>, as Karpenter's own guide names it."""
     ami: str = "al2023@latest"
     """Karpenter's amiSelectorTerms alias; pin a version, for a new image replaces all nodes."""
+    node_labels: dict[str, str] = Field(default={})
+    """Labels by which the GPU nodes are chosen; empty derives them from the machine."""
     taint_key: str = "nvidia.com/gpu"
     """The taint of GPU nodes. Any other keeps the GPU Operator off unless its values (rendered too) tolerate it."""
     tolerations: tuple[TolerationSpec, ...] = ()
