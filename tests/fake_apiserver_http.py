@@ -7,8 +7,6 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import yaml
-
 from fake_apiserver_apply import ConflictError
 from fake_apiserver_fields import dotted
 from fake_apiserver_kinds import Kind
@@ -47,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         self._query = dict(parse_qsl(parts.query))
-        self._body: Any = yaml.safe_load(body) if body else None
+        self._body: Any = json.loads(body) if body else None  # an apply is YAML; this client sends its subset JSON
         request = Request(
             method=self.command,
             path=unquote(parts.path),
