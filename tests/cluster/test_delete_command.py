@@ -132,6 +132,19 @@ def test_a_permission_that_is_missing(installed: FakeApiServer, flyball: Flyball
     assert "2 of 5 objects are deleted: PodMonitor chat-engine, ScaledObject chat-engine" in answer.err
 
 
+def test_a_service_of_the_same_name_in_another_namespace(
+    installed: FakeApiServer, flyball: Flyball, spec: Path
+) -> None:
+    """Node pools have no namespace: the name tells whose they are, and the other's stay."""
+    ours, theirs = (body("karpenter.sh/v1", "NodePool", name, spec={}) for name in ("llm-chat-spot", "prod-chat-spot"))
+    installed.store.apply(ours)
+    installed.store.apply(theirs)
+
+    flyball("delete", spec, "--yes")
+
+    assert [each["metadata"]["name"] for each in installed.store.all("NodePool")] == ["prod-chat-spot"]
+
+
 def test_manifests_of_no_service(flyball: Flyball, tmp_path: Path) -> None:
     """Without our labels there is nothing to find objects by."""
     foreign = body("v1", "ConfigMap", "x")

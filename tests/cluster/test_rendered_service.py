@@ -8,7 +8,7 @@ import yaml
 from cluster_verbs import Flyball
 from fake_apiserver import FakeApiServer
 from flyball.cli.rendering import Rendered, rendered
-from flyball.cluster.installed import MANAGED_BY, PART_OF
+from flyball.cluster.installed import MANAGED_BY, PART_OF, Installation
 from flyball.cluster.objects import labels_of
 from flyball.cluster.ordering import RANKS
 
@@ -43,11 +43,13 @@ def test_the_whole_way(live_server: FakeApiServer, flyball: Flyball, made: Rende
 def test_every_object_can_be_found_again(made: Rendered) -> None:
     """Prune, status and delete find objects by two labels; each rendered kind has a place in the order."""
     assert made.design is not None
+    installation = Installation(name=made.design.name, namespace=made.design.namespace)
     for manifest in made.manifests:
         assert manifest.kind in RANKS or manifest.kind in _WATCHERS
         if manifest.kind != "Namespace":  # it may hold other services too
             labels = labels_of(manifest.plain)
             assert (labels.get(PART_OF), labels.get(MANAGED_BY)) == (made.design.name, "flyball"), manifest.name
+            assert installation.may_have(manifest.plain), manifest.name
 
 
 def test_a_spec_is_rendered_and_applied(live_server: FakeApiServer, flyball: Flyball) -> None:

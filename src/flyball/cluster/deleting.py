@@ -13,7 +13,7 @@ from flyball.errors import OutsideError
 
 # In every namespace, made by the cluster itself.
 _BUILT_IN = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
-_BY_THE_WAY = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics", "ControllerRevision"})
+_BY_THE_WAY = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,11 @@ def leftovers(api: ApiServer, namespace: str) -> Iterator[ObjectKey]:
     for kind in api.discovery.everything():
         if not kind.is_namespaced or "list" not in kind.verbs or kind.kind in _BY_THE_WAY:
             continue
-        keys = (key_of(body) for body in api.list(kind.api_version, kind.kind, namespace=namespace))
-        yield from (key for key in keys if (key.kind, key.name) not in _BUILT_IN)
+        for body in api.list(kind.api_version, kind.kind, namespace=namespace):
+            key = key_of(body)
+            # What has an owner goes with it: the owner is found itself, or has gone and the rest will follow.
+            if (key.kind, key.name) not in _BUILT_IN and not dig(body, "metadata", "ownerReferences"):
+                yield key
 
 
 def _wait_for_pods(
@@ -98,7 +101,7 @@ def _delete_namespace(api: ApiServer, deletion: Deletion, patience: Patience | N
     assert key is not None
     if not deletion.takes_all:
         try:
-            others = [other for other in leftovers(api, key.name) if other.kind != "Pod" or patience is not None]
+            others = list(leftovers(api, key.name))
         except RefusedError as error:
             tell(f"{key} is kept: it cannot be seen whether it is empty: {error.what}")
             return []

@@ -39,6 +39,11 @@ class Installation:
     def selector(self) -> str:
         return f"{PART_OF}={self.name},{MANAGED_BY}={FIELD_MANAGER}"
 
+    def may_have(self, body: PlainObject) -> bool:
+        """Whether a labelled object is of this namespace's service: of one without a namespace, its name tells."""
+        key, prefix = key_of(body), f"{self.namespace}-{self.name}"
+        return key.namespace == self.namespace or key.name == prefix or key.name.startswith(f"{prefix}-")
+
 
 def is_ours(body: PlainObject) -> bool:
     """Whether flyball applied the object; the labels alone would be copied with it."""
@@ -71,7 +76,7 @@ def installed_objects(api: ApiServer, installation: Installation) -> Installed:
             except ForbiddenError:
                 unseen.append(served.resource)
                 continue
-            found += [body for body in listed if is_ours(body)]
+            found += [body for body in listed if is_ours(body) and installation.may_have(body)]
     return Installed(objects=tuple(found), unseen=tuple(unseen))
 
 
