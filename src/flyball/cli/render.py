@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flyball.catalog import DEFAULT_RELEASE
 from flyball.cli.manifest_folder import folder_files, write_folder
 from flyball.cli.plan_table import print_plan
 from flyball.cli.rendering import rendered
@@ -20,7 +19,7 @@ def render(
     output: Annotated[Literal["yaml", "dir"], Parameter(name=["--output", "-o"])] = "yaml",
     to: Path | None = None,
     catalog: Path | None = None,
-    vllm: Annotated[str, Parameter(name="--vllm")] = DEFAULT_RELEASE,
+    vllm: Annotated[str | None, Parameter(name="--vllm")] = None,
 ) -> int:
     """Plan a spec and write its Kubernetes objects, each value that is not obvious with its reason.
 
@@ -37,7 +36,7 @@ def render(
     catalog
         A YAML file with your own `accelerators`, `clouds` and `machines`.
     vllm
-        The version to deploy.
+        The version to deploy; by default that of kubernetes.image, else the newest.
 
     """
     if (output == "dir") != (to is not None):

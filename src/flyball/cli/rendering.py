@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from flyball.catalog import DEFAULT_RELEASE
 from flyball.cli.planning import Planned, planned
+from flyball.cli.spec_file import read_spec
 from flyball.errors import UsageError
 from flyball.gateway import DnsEndpoints, GatewaySettings, bootstrap
 from flyball.gateway import to_yaml as gateway_yaml
@@ -38,9 +40,12 @@ class Rendered:
         return self.outcome.plan
 
 
-def rendered(path: Path, *, catalog: Path | None = None, vllm: str = DEFAULT_RELEASE) -> Rendered:
-    """Plan the spec in `path` and render its objects. UsageError for a spec that no object can express."""
-    made = planned(path, catalog=catalog, vllm=vllm)
+def rendered(path: Path, *, catalog: Path | None = None, vllm: str | None = None) -> Rendered:
+    """Plan the spec in `path` and render its objects. UsageError for a spec that no object can express.
+
+    `vllm` None: the version that kubernetes.image says, else the newest.
+    """
+    made = planned(path, catalog=catalog, vllm=engine_version(read_spec(path), vllm))
     plan = made.outcome.plan
     if plan is None:
         return Rendered(spec=made.spec, outcome=made.outcome)
@@ -54,6 +59,16 @@ def rendered(path: Path, *, catalog: Path | None = None, vllm: str = DEFAULT_REL
         side_files=side_files(design),
         concerns=concerns(design),
     )
+
+
+def engine_version(spec: ServingSpec, asked: str | None) -> str:
+    """UsageError where the image is of another version than was asked for: its flags and metrics would be others."""
+    tag = re.search(r":v?(\d+\.\d+\.\d+)", spec.kubernetes.image or "")
+    if asked is not None and tag is not None and tag[1] != asked.removeprefix("v"):
+        raise UsageError(
+            f"kubernetes.image is vLLM {tag[1]}, and --vllm asks for {asked}", fix="change one, or leave --vllm out"
+        )
+    return asked or (tag[1] if tag else DEFAULT_RELEASE)
 
 
 def service_design(made: Planned, plan: Plan) -> ServiceDesign:

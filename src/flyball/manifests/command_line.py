@@ -92,7 +92,7 @@ def argument(name: str, value: Any, design: ServiceDesign) -> list[str]:
     if value is False:
         flag = design.release.find_flag(name)
         return list(flag.off[:1]) if flag else []
-    return [f"{option}={value:g}" if isinstance(value, float) else f"{option}={value}"]
+    return [f"{option}={value}"]
 
 
 def _shutdown_reason(design: ServiceDesign, drain: Drain) -> str:

@@ -82,7 +82,9 @@ class ServiceDesign:
 
     @property
     def served_model_name(self) -> str:
-        return self.spec.model.served_name or self.spec.model.id
+        """A model from a folder goes by the folder's name: its path means nothing in the cluster."""
+        model = self.spec.model
+        return model.served_name or (model.id.rsplit("/", 1)[-1] if model.id.startswith("/") else model.id)
 
     @property
     def node_pools(self) -> NodePools:

@@ -35,16 +35,16 @@ def cache_volume(design: ServiceDesign) -> dict[str, Any]:
         case "claim":
             return {"persistentVolumeClaim": {"claimName": cache_claim_name(design)}}
         case "host_path":
-            return {"hostPath": {"path": f"{HOST_CACHE}/{design.name}", "type": "DirectoryOrCreate"}}
+            folder = {"path": f"{HOST_CACHE}/{design.name}", "type": "Directory"}
+            made = f"made on each node by `install -d -m 2775 -g 0 {folder['path']}`: the kubelet's would be root's"
+            return {"hostPath": Because(folder, made)}
         case _:
             return {"emptyDir": {"sizeLimit": f"{CACHE_GIB}Gi"}}
 
 
 def compile_cache(design: ServiceDesign) -> str:
     """claim, host_path or none."""
-    weights = design.kubernetes.weights
-    usual = "claim" if weights.in_claim else "host_path" if weights.host_path else "none"
-    return design.kubernetes.compile_cache or usual
+    return design.kubernetes.compile_cache or ("claim" if design.kubernetes.weights.in_claim else "none")
 
 
 def uses_host_path(design: ServiceDesign) -> bool:

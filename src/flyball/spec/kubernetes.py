@@ -86,7 +86,7 @@ class KubernetesSpec(SpecModel):
     weights: WeightsSpec = WeightsSpec()
     compile_cache: Literal["claim", "host_path", "none"] | None = None
     """What torch.compile produced, kept for the next replica: in a claim of its own, in a folder of the node, or lost
-    with the pod. null: a claim where the weights have one, else the node where the weights are on it, else none."""
+    with the pod. null: a claim where the weights have one, else none."""
     runtime_class: ObjectName | None = None
     """`nvidia` on k3s, RKE2 and Talos; elsewhere leave it null."""
     spare_gpus: NonNegativeInt | None = None
