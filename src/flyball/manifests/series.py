@@ -77,7 +77,7 @@ class Series:
 
     def pods(self, metric: str, **matchers: str | Regex) -> Vector:
         """Of the replicas' pods, whatever their state."""
-        return self._kube(metric, {"namespace": self.namespace, "pod": self._pod_names, **matchers})
+        return self._kube(metric, {"namespace": self.namespace, "pod": self.pod_names, **matchers})
 
     def nodes(self, metric: str, **matchers: str | Regex) -> Vector:
         """Of every node: join it to the pods."""
@@ -86,7 +86,7 @@ class Series:
     def gpus(self, metric: str) -> Vector:
         """Of the GPUs that the replicas hold."""
         known = find(metric, DCGM, exporter="dcgm-exporter")
-        matchers: dict[str, str | Regex] = {"exported_namespace": self.namespace, "exported_pod": self._pod_names}
+        matchers: dict[str, str | Regex] = {"exported_namespace": self.namespace, "exported_pod": self.pod_names}
         return select(metric, metric_type=known.type, labels=(*TARGET_LABELS, *known.labels), matchers=matchers)
 
     def recorded(self, record: str, *labels: str, **matchers: str) -> Vector:
@@ -99,7 +99,7 @@ class Series:
         )
 
     @property
-    def _pod_names(self) -> Regex:
+    def pod_names(self) -> Regex:
         """Those of the Deployments' ReplicaSets: `chat-engine-6c9f8d7b5-x2x7k`."""
         return Regex(f"{self.name}-engine-(floor-)?[a-z0-9]+-[a-z0-9]{{5}}")
 

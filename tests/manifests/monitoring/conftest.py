@@ -1,6 +1,5 @@
 """A watched service, and promtool."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from flyball.manifests.series import Series
 from flyball.manifests.watch import ReplicaPrice, Watch
 from flyball.spec import SLO, Percentiles
 
-DATA = Path(__file__).parent / "data"
 Promtool = Callable[..., str]
 
 
@@ -57,16 +55,3 @@ def promtool(tmp_path: Path) -> Promtool:
         return done.stdout
 
     return run
-
-
-@pytest.fixture
-def same_as_golden() -> Callable[[str, str], bool]:
-    """Compare with a file of tests/manifests/monitoring/data; UPDATE_GOLDEN=1 pytest writes what is rendered."""
-
-    def compare(name: str, text: str) -> bool:
-        path = DATA / name
-        if os.environ.get("UPDATE_GOLDEN"):
-            path.write_text(text)
-        return path.read_text() == text
-
-    return compare
