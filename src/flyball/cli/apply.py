@@ -6,7 +6,6 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from flyball.catalog import DEFAULT_RELEASE
 from flyball.cli.change_text import change_lines, summary
 from flyball.cli.cluster_objects import wanted_objects
 from flyball.cli.consent import announce, is_agreed, require_consent
@@ -30,7 +29,7 @@ def apply(
     context: str | None = None,
     kubeconfig: Path | None = None,
     catalog: Path | None = None,
-    vllm: Annotated[str, Parameter(name="--vllm")] = DEFAULT_RELEASE,
+    vllm: Annotated[str | None, Parameter(name="--vllm")] = None,
 ) -> int:
     """Bring the cluster to what the spec says, by server-side apply, and wait until it serves.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import yaml
 
-from flyball.catalog import DEFAULT_RELEASE
 from flyball.cli.plan_table import print_plan
 from flyball.cli.spec_file import read_spec, read_text
 from flyball.cluster.installed import PART_OF, Installation
@@ -30,7 +29,7 @@ class Wanted:
 
 
 def wanted_objects(
-    spec: Path | None, manifests: Path | None, *, catalog: Path | None = None, vllm: str = DEFAULT_RELEASE
+    spec: Path | None, manifests: Path | None, *, catalog: Path | None = None, vllm: str | None = None
 ) -> Wanted | None:
     """Of the spec or the files; None, and the reason on standard error, if no plan meets the spec."""
     if (spec is None) == (manifests is None):

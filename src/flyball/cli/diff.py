@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from rich.console import Console
 
-from flyball.catalog import DEFAULT_RELEASE
 from flyball.cli.change_text import change_lines, document, summary
 from flyball.cli.cluster_objects import wanted_objects
 from flyball.cli.consent import announce
@@ -24,7 +23,7 @@ def diff(
     context: str | None = None,
     kubeconfig: Path | None = None,
     catalog: Path | None = None,
-    vllm: Annotated[str, Parameter(name="--vllm")] = DEFAULT_RELEASE,
+    vllm: Annotated[str | None, Parameter(name="--vllm")] = None,
     output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
 ) -> int:
     """Show what `flyball apply` would change in the cluster: only fields that flyball owns or would own.
