@@ -27,7 +27,10 @@ class Handler(BaseHTTPRequestHandler):
         """Silence."""
 
     def do_GET(self) -> None:
-        self._handle()
+        try:
+            self._handle()
+        except (BrokenPipeError, ConnectionResetError):  # the client has hung up
+            self.close_connection = True
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the base class' names
 
@@ -63,8 +66,6 @@ class Handler(BaseHTTPRequestHandler):
             self._status(error)
         except ConflictError as error:
             self._conflict(error)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
 
     def _route(self, path: str, query: str) -> None:
         if path in self.fake.raw:
