@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flyball.catalog import DEFAULT_RELEASE
 from flyball.cli.cluster_objects import Wanted, wanted_objects
 from flyball.cli.doctor_table import print_walk, walk_document
 from flyball.cluster.connection import connect
@@ -28,7 +27,7 @@ def doctor(
     context: str | None = None,
     kubeconfig: Path | None = None,
     catalog: Path | None = None,
-    vllm: Annotated[str, Parameter(name="--vllm")] = DEFAULT_RELEASE,
+    vllm: Annotated[str | None, Parameter(name="--vllm")] = None,
     output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
 ) -> int:
     """Walk a live cluster from the API server to the replicas and name the first broken link. Changes nothing.
