@@ -28,9 +28,9 @@ def dashboard_rows(watch: Watch) -> tuple[Row, ...]:
     series = watch.series
     return (
         Row(title="Objective", panels=tuple(_latency(watch))),
-        Row(title="Load", panels=tuple(_load(series))),
+        Row(title="Load", panels=(*_load(series), *_work(series))),
         Row(title="Replicas and autoscaling", panels=tuple(_replicas(watch))),
-        Row(title="Gateway", panels=tuple(_gateway(series))),
+        Row(title="Gateway", panels=(*_answers(series), *_behind_the_gateway(series))),
         *((Row(title="GPUs", panels=tuple(_gpus(series))),) if watch.has_gpus else ()),
         *((Row(title="Money", panels=tuple(_money(series))),) if watch.price else ()),
     )
@@ -105,6 +105,9 @@ def _load(series: Series) -> Iterator[Panel]:
         lines=(Line(query=highest(series.engine(KV_USAGE), "pod"), legend="{{pod}}"),),
         limit=0.95,
     )
+
+
+def _work(series: Series) -> Iterator[Panel]:
     yield Panel(
         title="Tokens",
         description="Over all replicas. Prompt tokens include those that came from the prefix cache.",
@@ -184,7 +187,7 @@ def _replicas(watch: Watch) -> Iterator[Panel]:
     )
 
 
-def _gateway(series: Series) -> Iterator[Panel]:
+def _answers(series: Series) -> Iterator[Panel]:
     classes = series.gateway("envoy_http_downstream_rq_xx")
     every = series.gateway("envoy_http_downstream_rq_total")
     yield Panel(
@@ -223,6 +226,9 @@ def _gateway(series: Series) -> Iterator[Panel]:
             ),
         ),
     )
+
+
+def _behind_the_gateway(series: Series) -> Iterator[Panel]:
     yield Panel(
         title="In flight",
         description="With replicas, and waiting for a connection to one.",

@@ -36,7 +36,9 @@ def engine_alerts(watch: Watch) -> Group:
         *_presence(series),
         *_progress(series),
         *_pressure(series),
-        *_pods(watch),
+        *_failures(series),
+        *_starts(watch),
+        *_places(series),
     ]
     return Group(name=f"{series.name}-engine-alerts", rules=tuple(alerts))
 
@@ -135,6 +137,9 @@ def _pressure(series: Series) -> Iterator[Alert]:
             "Or make room: --kv-cache-dtype fp8, a shorter max_model_len, more GPU memory.",
         ),
     )
+
+
+def _failures(series: Series) -> Iterator[Alert]:
     if series.release.find_metric(REJECTIONS):  # from 0.32 on
         yield Alert(
             name="VllmRequestsRejected",
@@ -165,7 +170,7 @@ def _pressure(series: Series) -> Iterator[Alert]:
     )
 
 
-def _pods(watch: Watch) -> Iterator[Alert]:
+def _starts(watch: Watch) -> Iterator[Alert]:
     series = watch.series
     span_m = max(30, round(4 * watch.start_up_s / 60))
     restarts = series.pods("kube_pod_container_status_restarts_total", container=ENGINE_CONTAINER)
@@ -200,6 +205,9 @@ def _pods(watch: Watch) -> Iterator[Alert]:
             "If this is the normal time, measure it and give it to the plan.",
         ),
     )
+
+
+def _places(series: Series) -> Iterator[Alert]:
     yield Alert(
         name="VllmReplicaPending",
         query=highest(series.pods("kube_pod_status_unschedulable"), "pod").equals(1),
