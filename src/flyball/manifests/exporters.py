@@ -26,15 +26,12 @@ _CLUSTER = ("envoy_cluster_name",)
 
 ENVOY: Mapping[str, ExporterMetric] = {
     **_metrics("counter", (*_LISTENER, "envoy_response_code_class"), "envoy_http_downstream_rq_xx"),
-    **_metrics("counter", _LISTENER, "envoy_http_downstream_rq_total", "envoy_http_downstream_rq_idle_timeout"),
+    **_metrics("counter", _LISTENER, "envoy_http_downstream_rq_total"),
     **_metrics("histogram", _LISTENER, "envoy_http_downstream_rq_time"),
     **_metrics(
         "counter",
         _CLUSTER,
-        "envoy_cluster_upstream_rq_total",
         "envoy_cluster_upstream_rq_retry",
-        "envoy_cluster_upstream_rq_retry_success",
-        "envoy_cluster_upstream_rq_retry_limit_exceeded",
         "envoy_cluster_upstream_rq_active_overflow",
         "envoy_cluster_upstream_rq_pending_overflow",
         "envoy_cluster_upstream_cx_connect_fail",
@@ -58,7 +55,6 @@ KUBE_STATE: Mapping[str, ExporterMetric] = {
     **_metrics(
         "gauge",
         _DEPLOYMENT,
-        "kube_deployment_spec_replicas",
         "kube_deployment_status_replicas",
         "kube_deployment_status_replicas_ready",
     ),
@@ -86,7 +82,6 @@ DCGM: Mapping[str, ExporterMetric] = {
         "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
         "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE",
         "DCGM_FI_PROF_DRAM_ACTIVE",
-        "DCGM_FI_DEV_FB_USED",
         "DCGM_FI_DEV_POWER_USAGE",
         "DCGM_FI_DEV_GPU_TEMP",
         "DCGM_FI_DEV_ROW_REMAP_FAILURE",

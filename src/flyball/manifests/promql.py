@@ -64,9 +64,6 @@ class Vector:
     def is_at_least(self, other: "Vector | float") -> "Vector":
         return _arithmetic(self, ">=", other, _COMPARISON)
 
-    def is_below(self, other: "Vector | float") -> "Vector":
-        return _arithmetic(self, "<", other, _COMPARISON)
-
     def equals(self, other: "Vector | float") -> "Vector":
         return _arithmetic(self, "==", other, _COMPARISON)
 
@@ -139,10 +136,6 @@ def highest(vector: Vector, *by: str) -> Vector:
 
 def lowest(vector: Vector, *by: str) -> Vector:
     return _aggregate("min", vector, by)
-
-
-def mean(vector: Vector, *by: str) -> Vector:
-    return _aggregate("avg", vector, by)
 
 
 def number_of(vector: Vector, *by: str) -> Vector:
