@@ -1,5 +1,6 @@
 """`flyball apply`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -7,12 +8,14 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from flyball.cli.change_text import change_lines, summary
-from flyball.cli.cluster_objects import wanted_objects
+from flyball.cli.cluster_objects import Wanted, wanted_objects
 from flyball.cli.consent import announce, is_agreed, require_consent
 from flyball.cli.waiting_time import patience
+from flyball.cluster.api_server import ApiServer
 from flyball.cluster.applying import Outcome, apply_in_new_namespaces, carry_out
 from flyball.cluster.comparing import Comparison, compare
 from flyball.cluster.connection import connect
+from flyball.cluster.waiting import Patience
 from flyball.errors import OutsideError
 
 
@@ -33,8 +36,8 @@ def apply(
 ) -> int:
     """Bring the cluster to what the spec says, by server-side apply, and wait until it serves.
 
-    Everything is tried as a dry run first; nothing changes if one object would be refused. Running it again changes
-    nothing, or goes on where it was stopped. Exit code 1 if something is missing, in conflict, or not ready in time.
+    Everything is tried as a dry run first. Running it again changes nothing, or goes on where it was stopped.
+    Exit code 1 if something is missing, in conflict, or not ready in time.
 
     Parameters
     ----------
@@ -66,38 +69,50 @@ def apply(
     """
     require_consent(yes=yes, verb="applying")
     patient = patience(wait=wait, timeout=timeout)
+    wish = _Wish(yes=yes, prune=prune, skip_missing=skip_missing, force=force_conflicts, patience=patient)
     wanted = wanted_objects(spec, manifests, catalog=catalog, vllm=vllm)
     if wanted is None:
         return 1
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     with connect(context=context, kubeconfig=kubeconfig) as api:
-        announce(console, api.target, wanted.installation.namespace if wanted.installation else api.target.namespace)
-        comparison = compare(api, wanted.objects, installation=wanted.installation, prune=prune)
-        if not _is_possible(console, comparison, skip_missing=skip_missing, force=force_conflicts):
-            return 1
-        changed = sum(change.action != "unchanged" for change in comparison.changes)
-        if changed and not is_agreed(console, f"apply this to {api.target.context}?", yes=yes):
-            console.print("nothing changed")
-            return 1
-        checked = apply_in_new_namespaces(
-            api, wanted.objects, comparison, installation=wanted.installation, prune=prune, tell=console.print
-        )
-        if checked is not comparison and not _is_possible(
-            console, checked, skip_missing=skip_missing, force=force_conflicts, quiet=True
-        ):
-            return 1
-        outcome = carry_out(api, checked, force=force_conflicts, patience=patient, tell=console.print)
-    return _report(console, outcome, changed, waited=patient is not None)
+        return _bring_about(Console(stderr=True, highlight=False, markup=False, soft_wrap=True), api, wanted, wish)
 
 
-def _is_possible(
-    console: Console, comparison: Comparison, *, skip_missing: bool, force: bool, quiet: bool = False
-) -> bool:
-    """Say what would happen and what forbids it. Raises OutsideError for what the API server refuses."""
-    if not quiet:
-        for line in change_lines(comparison):
-            console.print(line)
-        console.print(summary(comparison))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """The options that say how to apply."""
+
+    yes: bool
+    prune: bool
+    skip_missing: bool
+    force: bool
+    patience: Patience | None
+
+
+def _bring_about(console: Console, api: ApiServer, wanted: Wanted, wish: _Wish) -> int:
+    """Show, ask, apply, wait; the exit code."""
+    home = wanted.installation
+    announce(console, api.target, home.namespace if home else api.target.namespace)
+    comparison = compare(api, wanted.objects, installation=home, prune=wish.prune)
+    for line in change_lines(comparison):
+        console.print(line)
+    console.print(summary(comparison))
+    if not _is_possible(console, comparison, wish):
+        return 1
+    changed = sum(change.action != "unchanged" for change in comparison.changes)
+    if changed and not is_agreed(console, f"apply this to {api.target.context}?", yes=wish.yes):
+        console.print("nothing changed")
+        return 1
+    checked = apply_in_new_namespaces(
+        api, wanted.objects, comparison, installation=home, prune=wish.prune, tell=console.print
+    )
+    if checked is not comparison and not _is_possible(console, checked, wish):
+        return 1
+    outcome = carry_out(api, checked, force=wish.force, patience=wish.patience, tell=console.print)
+    return _report(console, outcome, changed, waited=wish.patience is not None)
+
+
+def _is_possible(console: Console, comparison: Comparison, wish: _Wish) -> bool:
+    """Say what forbids it. Raises OutsideError for what the API server refuses."""
     for each in comparison.missing:
         console.print(f"{each.what}\n  {each.fix}")
     if comparison.refused:
@@ -105,10 +120,10 @@ def _is_possible(
             console.print(f"{error.what}\n  {error.fix}")
         first = comparison.refused[0]
         raise OutsideError(f"{first.what}; nothing was changed", fix=first.fix)
-    if comparison.missing and not skip_missing:
+    if comparison.missing and not wish.skip_missing:
         console.print("nothing was changed; --skip-missing leaves these objects out")
         return False
-    if comparison.conflicted and not force:
+    if comparison.conflicted and not wish.force:
         console.print("nothing was changed: other managers own these fields; --force-conflicts takes them")
         return False
     return True
