@@ -116,6 +116,16 @@ def operator_locked_out(bench: Bench) -> None:
         del node["status"]["capacity"]["nvidia.com/gpu"]
 
 
+@breaks("gpus", "the taint dedicated=gpu:NoSchedule keeps")
+def operator_locked_out_before_it_labelled(bench: Bench) -> None:
+    operator_locked_out(bench)
+    for node in _nodes(bench):
+        node["spec"]["taints"] = [{"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}]
+        node["metadata"]["labels"] = {"node.kubernetes.io/instance-type": "g5.12xlarge"}
+    for daemon in (each for each in bench.live if each["kind"] == "DaemonSet"):
+        daemon["spec"]["template"]["spec"]["nodeSelector"] = {"nvidia.com/gpu.deploy.device-plugin": "true"}
+
+
 @breaks("gpus", "no DaemonSet of a device plugin")
 def no_device_plugin(bench: Bench) -> None:
     bench.remove("DaemonSet")
@@ -311,6 +321,21 @@ def quota_too_small(bench: Bench) -> None:
 @warns("quota", "1 left of 3")
 def quota_below_the_maximum(bench: Bench) -> None:
     bench.live_object("ResourceQuota")["spec"]["hard"]["requests.nvidia.com/gpu"] = "3"
+
+
+@breaks("quota", "not stated, and the quota counts it")
+def quota_wants_limits(bench: Bench) -> None:
+    bench.live_object("ResourceQuota")["spec"]["hard"]["limits.cpu"] = "200"
+
+
+@breaks("quota", "the default limit is 500m, below the request")
+def default_limit_below_request(bench: Bench) -> None:
+    bench.live_object("LimitRange")["spec"]["limits"][0]["default"]["cpu"] = "500m"
+
+
+@breaks("quota", "at least 8")
+def request_below_the_range(bench: Bench) -> None:
+    bench.live_object("LimitRange")["spec"]["limits"][0]["min"]["cpu"] = "8"
 
 
 @breaks("quota", "at most 16Gi")

@@ -34,6 +34,8 @@ class Bench:
         )
         self.dcgm = ["DCGM_FI_DEV_XID_ERRORS", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"]
         self.metric = Answer(samples=(Sample(labels={}, value=7.0),))
+        self.address = ""
+        """Where Prometheus is, if not where the scaler has it."""
         self.more: dict[str, Any] = {}
 
     def live_object(self, kind: str, name: str = "") -> dict[str, Any]:
@@ -64,7 +66,9 @@ class Bench:
             denied=(),
             unserved=(),
             prometheus=PrometheusFacts(
-                address=expected.prometheus, answers=self.prometheus_answers(expected), targets=self.targets
+                address=self.address or expected.prometheus,
+                answers=self.prometheus_answers(expected),
+                targets=self.targets,
             ),
             metrics=(self._metric(),),
         )

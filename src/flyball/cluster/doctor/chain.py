@@ -4,10 +4,10 @@ from flyball.cluster.doctor.access import check_answers, check_api, check_kinds,
 from flyball.cluster.doctor.autoscaler import check_autoscaler, check_scaled_object
 from flyball.cluster.doctor.capacity import check_capacity
 from flyball.cluster.doctor.disruption import check_disruption
-from flyball.cluster.doctor.limits import check_quota, check_runtime_class
 from flyball.cluster.doctor.nodes import check_driver, check_gpus
 from flyball.cluster.doctor.placement import check_placement
 from flyball.cluster.doctor.pods import check_deployed, check_pods
+from flyball.cluster.doctor.quota import check_quota
 from flyball.cluster.doctor.resource import (
     ALL_PODS,
     API_SERVICES,
@@ -23,6 +23,7 @@ from flyball.cluster.doctor.resource import (
     SCALED_OBJECTS,
     STORAGE_CLASSES,
 )
+from flyball.cluster.doctor.runtime_class import check_runtime_class
 from flyball.cluster.doctor.scaling import check_metrics_api, check_query, check_served_metric
 from flyball.cluster.doctor.scraping import check_dcgm, check_prometheus, check_scraped
 from flyball.cluster.doctor.storage import check_storage

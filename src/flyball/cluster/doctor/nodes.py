@@ -2,21 +2,25 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 
+from flyball.catalog import load_catalog
 from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService, gpu_resource
 from flyball.cluster.doctor.facts import ClusterFacts
 from flyball.cluster.doctor.pools import may_grow
 from flyball.cluster.doctor.reading import amount, name, place, rows, table, text
 from flyball.cluster.doctor.resource import DAEMON_SETS, NODES
-from flyball.cluster.doctor.scheduling import is_ready, lasting_taints, untolerated
+from flyball.cluster.doctor.scheduling import is_ready, label_mismatches, lasting_taints, untolerated
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
 from flyball.cluster.objects import PlainObject, labels_of
 from flyball.cluster.pod_state import GPU
 
 _HAS_A_GPU = ("nvidia.com/gpu.present", "feature.node.kubernetes.io/pci-10de.present")
 """Labels of Node Feature Discovery and the GPU Operator; PCI vendor 10de is NVIDIA."""
-_GPU_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
-"""Labels that only machines with a GPU carry."""
+_GPU_LABELS = ("nvidia.com/gpu.product", "k8s.amazonaws.com/accelerator")
+"""Labels that only machines with a GPU carry, beside those of the catalogue's clouds."""
+_INSTANCE_TYPE = "node.kubernetes.io/instance-type"
+_SET_BY_DISCOVERY = ("nvidia.com/", "feature.node.kubernetes.io/")
 _ON_EVERY_GPU_NODE = re.compile(
     r"nvidia.*(device-plugin|driver-daemonset|container-toolkit|dcgm-exporter)|dcgm-exporter"
 )
@@ -30,11 +34,28 @@ _DRIVER_LABELS = ("nvidia.com/cuda.driver-version.major", "nvidia.com/cuda.drive
 """GPU Feature Discovery's label, and the one it had before 0.15."""
 
 
+@cache
+def _gpu_labels() -> frozenset[str]:
+    return frozenset(_GPU_LABELS) | {cloud.gpu_label for cloud in load_catalog().clouds if cloud.gpu_label}
+
+
+@cache
+def _gpu_machines() -> frozenset[str]:
+    return frozenset(machine.name for machine in load_catalog().instance_types)
+
+
 def has_gpu(node: PlainObject) -> bool:
-    """Whether it is a GPU node, be its GPUs advertised or not."""
-    capacity = table(node, "status", "capacity")
-    marked = any(labels_of(node).get(label) == "true" for label in _HAS_A_GPU)
-    return marked or any(key.startswith(GPU) for key in capacity) or any(key in labels_of(node) for key in _GPU_LABELS)
+    """Whether it is a GPU node, be its GPUs advertised or not.
+
+    Where a taint locked out what labels GPU nodes, the machine's type or the taint itself tells.
+    """
+    has = labels_of(node)
+    if any(key.startswith("nvidia.com/") for key in table(node, "status", "capacity")):
+        return True
+    if any(has.get(label) == "true" for label in _HAS_A_GPU) or _gpu_labels() & set(has):
+        return True
+    is_tainted = any("gpu" in text(taint, "key").lower() for taint in rows(node, "spec", "taints"))
+    return is_tainted or has.get(_INSTANCE_TYPE) in _gpu_machines()
 
 
 def gpu_nodes(facts: ClusterFacts) -> Sequence[PlainObject]:
@@ -93,10 +114,15 @@ def _node_symptoms(facts: ClusterFacts, node: PlainObject, resource: str, *, alo
 def _locked_out(facts: ClusterFacts, node: PlainObject) -> Iterator[tuple[PlainObject, str]]:
     """DaemonSets that every GPU node needs, and the taint of this node that they do not tolerate."""
     for daemon in facts.of(DAEMON_SETS):
-        if _ON_EVERY_GPU_NODE.search(name(daemon)):
-            tolerations = rows(daemon, "spec", "template", "spec", "tolerations")
-            for taint in untolerated(tolerations, lasting_taints(node))[:1]:
+        pod = table(daemon, "spec", "template", "spec")
+        if _ON_EVERY_GPU_NODE.search(name(daemon)) and not _elsewhere(pod, node):
+            for taint in untolerated(rows(pod, "tolerations"), lasting_taints(node))[:1]:
                 yield daemon, taint
+
+
+def _elsewhere(pod: PlainObject, node: PlainObject) -> bool:
+    """Whether a DaemonSet is for other nodes. Labels that its own companions would set on this one do not tell."""
+    return any(not each.startswith(_SET_BY_DISCOVERY) for each in label_mismatches(pod, labels_of(node)))
 
 
 def _why_none(

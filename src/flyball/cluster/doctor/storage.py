@@ -86,7 +86,7 @@ def _mounts(pod: PlainObject, claim: str) -> bool:
 
 def _unbound(facts: ClusterFacts, live: PlainObject, storage_class: PlainObject | None) -> Iterator[Symptom]:
     waits = text(storage_class, "volumeBindingMode") == "WaitForFirstConsumer"
-    phase = text(live, "status", "phase")
+    phase = text(live, "status", "phase") or "no phase yet"
     event = last_warning(facts, "PersistentVolumeClaim", name(live))
     answered = f"{phase}: {event}" if event else phase
     failed = phase == "Lost" or "Failed" in event
