@@ -87,6 +87,14 @@ def startup_probe_too_short(bench: Bench) -> None:
     pod["status"]["containerStatuses"] = [{"name": "vllm", "restartCount": 2, "state": {"running": {}}}]
 
 
+@warns("pods", "passed yet, after 1 restart")
+def one_more_replica_restarts(bench: Bench) -> None:
+    metadata = {**engine_pods(bench)[0]["metadata"], "name": "chat-engine-third"}
+    container = {"name": "vllm", "restartCount": 1, "state": {"running": {}}}
+    status = {"phase": "Running", "containerStatuses": [container]}
+    bench.add("Pod", metadata=metadata, spec={"nodeName": "gpu-1"}, status=status)
+
+
 @warns("pods", "its startup probe has not passed yet, since 120 s")
 def still_loading(bench: Bench) -> None:
     pod = engine_pods(bench)[0]

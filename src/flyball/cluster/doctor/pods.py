@@ -70,7 +70,7 @@ def _workload_symptoms(
                 fix = state.hint or "kubectl describe pod, and its log"
                 yield (risky if is_coming else broken)(place(pod), asked="its state", answered=state.reason, fix=fix)
             case "starting":
-                yield _loading(pod, state, facts.now)
+                yield _loading(pod, state, facts.now, enough=enough)
 
 
 def _leaving(pod: PlainObject, now: datetime) -> Iterator[Symptom]:
@@ -82,14 +82,15 @@ def _leaving(pod: PlainObject, now: datetime) -> Iterator[Symptom]:
         yield risky(place(pod), asked="its state", answered=answered, fix=fix)
 
 
-def _loading(pod: PlainObject, state: PodState, now: datetime) -> Symptom:
+def _loading(pod: PlainObject, state: PodState, now: datetime, *, enough: bool) -> Symptom:
     """Started and not Ready yet: within the budget of its startup probe, or killed by it before."""
     budget = timedelta(seconds=max((_budget_s(each) for each in rows(pod, "spec", "containers")), default=0))
     since = moment(text(pod, "status", "startTime"))
     if state.restarts:
         fix = f"a start longer than the startup probe allows ({_seconds(budget)}) is killed: raise failureThreshold"
-        answered = f"{state.reason}, after {state.restarts} restarts"
-        return broken(place(pod), asked="condition Ready", answered=answered, fix=fix)
+        answered = f"{state.reason}, after {state.restarts} restart{'' if state.restarts == 1 else 's'}"
+        symptom = risky if enough else broken
+        return symptom(place(pod), asked="condition Ready", answered=answered, fix=fix)
     age = "" if since is None else f", since {_seconds(now - since)}"
     fix = f"wait: the startup probe allows {_seconds(budget)}" if budget else "wait"
     return risky(place(pod), asked="condition Ready", answered=f"{state.reason}{age}", fix=fix)

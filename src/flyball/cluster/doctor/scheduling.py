@@ -7,8 +7,6 @@ from fractions import Fraction
 from flyball.cluster.doctor.reading import amount, condition, meets, name, rows, table, text
 from flyball.cluster.objects import PlainObject
 
-RESOURCES = ("cpu", "memory", "ephemeral-storage")
-"""Beside the GPUs, what a replica has to find on its node."""
 _BLOCKS = ("NoSchedule", "NoExecute")
 
 
