@@ -33,7 +33,7 @@ WARM_UP = 6
 """Requests before the first load: compilation, caches, connections."""
 MOST_LATE = 3
 """Loads in a row that may be thrown away because the client was late, before the trial is given up."""
-LATE_SHARE = 0.02
+LATE_SHARE = 0.05
 """Of the tightest bound: a client that was less late than this did not decide over it."""
 _EMPTY_S, _POLL_S, _SCRAPE_S = 20.0, 0.2, 3.0
 

@@ -65,6 +65,8 @@ class Outcome:
     @property
     def sentence(self) -> str:
         """The end in words."""
+        if not self.trials:
+            return "no trial came to its end"
         if self.chosen is None:
             return "no set of flags that was tried holds the objective at any rate"
         mine = self.chosen.estimate

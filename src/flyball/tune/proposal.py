@@ -15,6 +15,8 @@ REFUTED = 3.0
 """Standard deviations between prediction and measurement from which on the model is no longer asked."""
 NOISE_FLOOR = 0.01
 """A smaller gain could not be told from none."""
+FIRST_GUESS = 1.0
+"""Requests per second, where no load has been measured yet."""
 AXIS = "max_num_seqs"
 """The flag that is searched without a model: the others matter less, and differ in few values."""
 
@@ -67,7 +69,7 @@ def propose(
 def refutation(trials: Sequence[Trial]) -> str | None:
     """The trial whose measurement the prediction made before it does not allow, in one line."""
     for trial in trials[1:]:  # the start is predicted from the data sheet, and corrects the model
-        if trial.expected is None or trial.refusal is not None:
+        if trial.expected is None or (trial.refusal is not None and trial.refusal.kind != "nothing holds"):
             continue
         expected, measured = trial.expected, trial.estimate
         spread = math.hypot(math.log(expected.high / expected.rate), measured.error)
@@ -140,7 +142,7 @@ def _without_model(remaining: Sequence[Flags], trials: Sequence[Trial], *, why: 
     return Proposal(
         flags=flags,
         why=f"{why}; searching {AXIS} between its neighbours of {leader.flags[AXIS]}",
-        guess=leader.estimate.rate,
+        guess=leader.estimate.rate or min((p.rate for trial in trials for p in trial.probes), default=FIRST_GUESS),
     )
 
 

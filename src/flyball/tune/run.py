@@ -71,8 +71,13 @@ class Knowledge:
     fixed: Mapping[str, FlagValue] = field(default_factory=dict)
 
 
-async def run(inputs: Inputs, *, past: Past | None, say: Say, progress: Progress) -> None:
-    """Search until the end; `progress` holds what has been found. Raises UsageError, OutsideError."""
+async def run(
+    inputs: Inputs, *, past: Past | None, say: Say, progress: Progress, proposer: Proposer | None = None
+) -> None:
+    """Search until the end; `progress` holds what has been found. Raises UsageError, OutsideError.
+
+    `proposer` is another way to choose trials than the model's or the recipe's.
+    """
     known = knowledge(inputs)
     candidates = space(inputs.spec.tune.flags, known.start, device=known.device)
     say(f"{len(candidates)} sets of flags; start: {label(known.start)}")
@@ -103,7 +108,7 @@ async def run(inputs: Inputs, *, past: Past | None, say: Say, progress: Progress
             search.resume(past)
             say(f"going on after {len(past.trials)} trials, {past.starts} engine starts, {past.elapsed_s:.0f} s")
         try:
-            await search.run(_proposer(inputs, known, candidates, search, progress))
+            await search.run(proposer or _proposer(inputs, known, candidates, search, progress))
         finally:
             await target.stop()
 

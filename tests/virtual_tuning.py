@@ -8,7 +8,7 @@ import numpy as np
 from flyball.bench import LoadSettings
 from flyball.catalog import load_catalog
 from flyball.engine import StartFailure
-from flyball.measurement import RequestRecord, Summary, percentile, records_to_json
+from flyball.measurement import RequestRecord, Summary, objective_results, percentile, records_to_json
 from flyball.perf import Efficiency, LoadRequest, ServedRequest, builtin_architecture, serve
 from flyball.planning import demand
 from flyball.spec import ServingSpec
@@ -16,10 +16,12 @@ from flyball.tune.experiment import Bench
 from flyball.tune.journal import Journal
 from flyball.tune.measuring import LoadPlan
 from flyball.tune.prediction import Predictor, Unfit
+from flyball.tune.rate_search import Estimate, Tried, next_rate
+from flyball.tune.rate_search import bracket as find_bracket
 from flyball.tune.sequential import ObjectiveTest
 from flyball.tune.session import Session
 from flyball.tune.target import Started
-from flyball.tune.trial import Flags, Probe
+from flyball.tune.trial import Expected, Flags, Probe, Refusal, Trial
 from flyball.workload import Recordings
 
 LLAMA = "meta-llama/Llama-3.1-8B"
@@ -132,6 +134,19 @@ class VirtualServer:
         done = serve(engine.step_model(self.truth.efficiency), requests, kv_cache_tokens=engine.kv_cache_tokens)
         return [_record(index, each) for index, each in enumerate(done)]
 
+    def true_rate(self, flags: Flags) -> float:
+        """The rate that these flags hold, by long loads that no test ends early."""
+        engine = self.truth.engine(flags)
+        model = engine.step_model(self.truth.efficiency)
+        bracket: list[Tried] = []
+        while (rate := next_rate(bracket, guess=4.0, resolution=0.03)) is not None:
+            requests = self.truth.demand.traffic.arrivals(rate, 700)
+            done = serve(model, requests, kv_cache_tokens=engine.kv_cache_tokens)[200:]
+            summary = Summary.of([_record(index, each) for index, each in enumerate(done)], self.spec.slo)
+            held = all(result.holds for result in objective_results(summary, self.spec.slo))
+            bracket.append(Tried(rate=rate, held=held))
+        return Estimate.of([find_bracket(bracket)]).rate
+
     def session(self, folder: Path, *, say: list[str] | None = None) -> Session:
         lines: list[str] = [] if say is None else say
         bench = Bench(target=self, prober=self.prober, say=lines.append, clock=lambda: self.now_s)
@@ -150,4 +165,26 @@ def _record(index: int, served: ServedRequest) -> RequestRecord:
         output_tokens=served.request.output_tokens,
         requested_output_tokens=served.request.output_tokens,
         outcome="ok",
+    )
+
+
+def trial(number: int, sequences: int, rate: float, *, expected: float | None = None) -> Trial:
+    """One that held `rate` and missed 4 % above; a rate of 0 is one that did not start."""
+    probe = Probe(
+        round=0, rate=rate, verdict="held", requests=80, attainment=1.0, measured_s={}, preemptions=0, thrown_away=0,
+        seconds=30, records="",
+    )  # fmt: skip
+    missed = Probe(
+        round=0, rate=rate * 1.04, verdict="missed", requests=80, attainment=0.8, measured_s={}, preemptions=0,
+        thrown_away=0, seconds=30, records="",
+    )  # fmt: skip
+    return Trial(
+        number=number,
+        flags={"max_num_seqs": sequences},
+        why="",
+        expected=None if expected is None else Expected(rate=expected, low=expected / 1.1, high=expected * 1.1),
+        start_s=60,
+        seconds=300,
+        probes=(probe, missed) if rate else (),
+        refusal=None if rate else Refusal(kind="start", cause="out of memory"),
     )
