@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flyball.cli.spec_file import read_text
-from flyball.engine.home import Home
+from flyball.data_folder import data_folder
 from flyball.errors import OutsideError
 from flyball.perf.calibration import Calibration
 from flyball.perf.calibrations import calibrations_from_json, calibrations_to_json
@@ -12,7 +12,7 @@ from flyball.perf.calibrations import calibrations_from_json, calibrations_to_js
 
 def user_calibrations() -> Path:
     """Where `flyball calibrate` keeps factors, and where predictions look for them."""
-    return Home.of_user().root / "calibrations.json"
+    return data_folder() / "calibrations.json"
 
 
 def read_calibrations(file: Path) -> list[Calibration]:

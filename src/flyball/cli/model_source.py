@@ -3,9 +3,6 @@
 import json
 import os
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +40,10 @@ def load_architecture(model: str, revision: str | None = None) -> ModelArchitect
 
 def fetch_config(model: str, revision: str) -> Mapping[str, Any]:
     """`config.json` of a model on the hub."""
+    import urllib.error  # most models are in the table: their plans need not wait for these
+    import urllib.parse
+    import urllib.request
+
     endpoint = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
     url = f"{endpoint}/{model}/resolve/{urllib.parse.quote(revision, safe='')}/config.json"
     request = urllib.request.Request(url, headers={"User-Agent": "flyball"})

@@ -1,8 +1,9 @@
 """Where the local engine lives on disk."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from flyball.data_folder import data_folder
 
 ENGINE_VERSION = "0.32.0"
 """The vLLM that `flyball engine install` makes an environment for."""
@@ -18,11 +19,7 @@ class Home:
 
     @classmethod
     def of_user(cls) -> "Home":
-        """$FLYBALL_HOME, else flyball's folder among the user's data (XDG base directories)."""
-        if chosen := os.environ.get("FLYBALL_HOME"):
-            return cls(root=Path(chosen).expanduser().absolute())
-        data = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
-        return cls(root=Path(data).absolute() / "flyball")
+        return cls(root=data_folder())
 
     @property
     def engine(self) -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from math import inf
 
 from flyball.perf.frontend import Frontend
 from flyball.perf.replica import EngineReplica, Outcome
@@ -73,20 +74,21 @@ class _Run:
     def next_sent_s(self) -> float:
         request = self.next_arrival
         if request is None:
-            return float("inf")
+            return inf
         if request.arrival_s is not None:
             return request.arrival_s
-        return self.free_clients[0] if self.free_clients else float("inf")
+        return self.free_clients[0] if self.free_clients else inf
 
     def to_end(self) -> list[ServedRequest]:
         heapify(self.free_clients)
+        engine = self.engine
         while True:
             sent_s, entered_s = self.next_sent_s, self.frontend.next_s
-            outcome = self.engine.advance(min(sent_s, entered_s))
-            self.frontend.slow(self.engine.delivery_load, self.engine.stepped_s)
+            outcome = engine.advance(sent_s if sent_s < entered_s else entered_s)
+            self.frontend.slow(engine.delivery_load, engine.stepped_s)
             if outcome is not None:
                 self._record(outcome)
-            elif sent_s == entered_s == float("inf"):
+            elif sent_s == entered_s == inf:
                 return self.served
             elif sent_s <= entered_s:
                 self._send(sent_s)
@@ -113,9 +115,10 @@ class _Run:
 
     def _record(self, outcome: Outcome) -> None:
         at_s = outcome.at_s + self.delivery_s
-        for sequence in outcome.step.first_tokens:
+        step = outcome.step
+        for sequence in step.first_tokens:
             self.in_engine[sequence.index].first_token_s = at_s
-        for sequence in outcome.step.finished:
+        for sequence in step.finished:
             at_s += self.token_s
             served = self.in_engine[sequence.index]
             served.last_token_s = at_s

@@ -5,8 +5,8 @@ launches the next one, and only then looks at the outcome of the first. So what 
 after the next one, and an answer waits for the launches of the step behind it where no CUDA graph covers them.
 """
 
-from dataclasses import dataclass
 from math import inf, sqrt
+from typing import NamedTuple
 
 from flyball.perf.scheduler import Scheduler, Sequence, Step
 from flyball.perf.step_model import StepModel
@@ -18,8 +18,7 @@ Fitted on closed loops of 128 to 256 clients on an H200: an event loop serves bo
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a step, or the last of an equal run, yields at `at_s`."""
 
     at_s: float
@@ -77,20 +76,23 @@ class EngineReplica:
         Returns the outcome that the host has now seen: of the step before, since it schedules ahead. Outcomes may lie
         after `until_s`; their times never fall.
         """
-        while self.scheduler.has_work:
-            start_s = max(self._next_look_s, self._ready_s)
+        scheduler, ahead = self.scheduler, self.async_scheduling
+        while scheduler.has_work:
+            # `_next_look_s`, or when something came, if that is later.
+            device_s = self._device_before_s if ahead else self._device_free_s
+            start_s = max(self._host_free_s, device_s, self._ready_s)
             if start_s >= until_s:
                 return None
             unseen, computed_s = self._unseen, self._device_free_s
             self._take_step(start_s, until_s)
             if unseen is not None:
-                return Outcome(max(computed_s, self._launched_s) if self.async_scheduling else computed_s, unseen)
+                return Outcome(max(computed_s, self._launched_s) if ahead else computed_s, unseen)
         unseen = self._unseen
         if unseen is None or until_s <= self._next_look_s:
             return None
         self._unseen = None
         self.stepped_s, self.delivery_load = self._device_free_s, 0.0
-        self.scheduler.release_finished()
+        scheduler.release_finished()
         return Outcome(self._device_free_s, unseen)
 
     def _take_step(self, start_s: float, until_s: float) -> None:

@@ -9,6 +9,7 @@ watermark 0, preemption by recomputation of the sequence that was admitted last)
 from collections import deque
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -38,8 +39,7 @@ class Sequence:
         return self.prompt_tokens + self.generated
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What one engine step computes, or `steps` equal ones of pure decoding."""
 
     steps: int
@@ -114,7 +114,9 @@ class Scheduler:
         What finishes keeps its place in the batch until after the next call or `release_finished`: vLLM schedules a
         step before it has seen the outcome of the one before.
         """
-        crowded = self._make_room_to_decode()
+        # As `_blocks_for_decode(1)`, asked here in every step.
+        needed = self._phases[(1 - self._clock) % self.block_size]
+        crowded = needed > self.num_free and self._make_room_to_decode()
         chunks = self._chunks(admit=not crowded)
         while not chunks and not self._decoding:
             # Only what has finished, or prompts that hold each other up, stand in the way.
@@ -126,19 +128,16 @@ class Scheduler:
         decoding, context = self._decoding, self._context
         may_admit_next = bool(self.waiting) and (crowded or bool(self._leaving))
         steps = 1 if chunks or may_admit_next else self._decode_only_steps(most_steps)
-        self.release_finished()
+        if self._leaving:
+            self.release_finished()
         self._decode(steps)
-        first = self._prefill(chunks)
-        return Step(
-            steps=steps,
-            prefill_tokens=sum(chunk for _, chunk in chunks),
-            prefill_pairs=sum(chunk * (sequence.computed - chunk / 2) for sequence, chunk in chunks),
-            prefill_sequences=len(chunks),
-            decode_sequences=decoding,
-            context_tokens=context,
-            first_tokens=tuple(first),
-            finished=tuple(self._leaving),
-        )
+        finished = tuple(self._leaving)
+        if not chunks:
+            return Step(steps, 0, 0.0, 0, decoding, context, (), finished)
+        first = tuple(self._prefill(chunks))
+        tokens = sum(chunk for _, chunk in chunks)
+        pairs = sum(chunk * (sequence.computed - chunk / 2) for sequence, chunk in chunks)
+        return Step(steps, tokens, pairs, len(chunks), decoding, context, first, tuple(self._leaving))
 
     def release_finished(self) -> None:
         """Free the places and blocks of what has finished."""
@@ -153,6 +152,8 @@ class Scheduler:
     def _blocks_for_decode(self, steps: int) -> int:
         """Blocks that the decoding sequences need for their next `steps` tokens."""
         size = self.block_size
+        if steps == 1:  # the usual case, and asked for several times in every step
+            return self._phases[(1 - self._clock) % size]
         rounds, rest = divmod(steps, size)
         need = rounds * self._decoding
         for ahead in range(rest):
@@ -162,6 +163,8 @@ class Scheduler:
 
     def _decode_only_steps(self, most: int) -> int:
         """At most so many that nothing finishes before the last of them and the blocks suffice."""
+        if most == 1:
+            return 1
         self._forget_preempted()
         steps = min(most, self._finishing[0][0] - self._clock)
         if steps <= 1 or self._blocks_for_decode(steps) <= self.num_free:
@@ -177,10 +180,10 @@ class Scheduler:
         self.num_free -= self._blocks_for_decode(steps)
         self._clock += steps
         self._context += steps * self._decoding
-        self._forget_preempted()
-        while self._finishing and self._finishing[0][0] == self._clock:
-            self._leave_decoding(heappop(self._finishing)[2])
-            self._forget_preempted()
+        while self._finishing and self._finishing[0][0] <= self._clock:
+            _, ticket, sequence = heappop(self._finishing)
+            if sequence.ticket == ticket:  # else it was preempted
+                self._leave_decoding(sequence)
 
     def _forget_preempted(self) -> None:
         while self._finishing and self._finishing[0][2].ticket != self._finishing[0][1]:
@@ -249,6 +252,8 @@ class Scheduler:
 
     def _chunks(self, *, admit: bool) -> list[tuple[Sequence, int]]:
         """(sequence, tokens of its prompt to compute now), with their blocks taken."""
+        if not self._prefilling and not (admit and self.waiting):
+            return []
         budget = self.max_num_batched_tokens - self._decoding
         free = self.num_free - self._blocks_for_decode(1)
         chunks: list[tuple[Sequence, int]] = []

@@ -72,7 +72,9 @@ class StepModel:
         compute_s, memory_s = self._linear(prefill_tokens + decoding, prefilling + decoding)
         longer, shorter = (compute_s, memory_s) if compute_s > memory_s else (memory_s, compute_s)
         linear_s = longer * math.pow(1 + math.pow(shorter / longer, ROOFLINE_SHARPNESS), 1 / ROOFLINE_SHARPNESS)
-        attention_s = self._prompts(prefill_tokens, pairs) + self._contexts(decoding, context)
+        attention_s = self._contexts(decoding, context)
+        if prefill_tokens:
+            attention_s += self._prompts(prefill_tokens, pairs)
         communication_s = (prefill_tokens + decoding) * self.message_s + self.allreduce_s
         return linear_s + attention_s + communication_s + self.overhead_s
 
@@ -104,5 +106,7 @@ class StepModel:
 
     def _contexts(self, sequences: int, context: float) -> float:
         attention = self.attention
+        if not attention.sliding_context_s:
+            return context * attention.context_s
         windows = min(context, sequences * attention.window)
         return context * attention.context_s + windows * attention.sliding_context_s

@@ -95,8 +95,11 @@ class Evaluation:
             )
         ]
 
-    def candidates(self) -> list[Candidate] | Rejection:
-        """One for each way to rent; or why there is none."""
+    def candidates(self, rival: Replicas | None = None) -> list[Candidate] | Rejection:
+        """One for each way to rent; or why there is none.
+
+        None either if it needs as many replicas as `rival`, the fleet of the same configuration with other flags.
+        """
         if self.fewest > self.most.value:
             return self._too_many(self.fewest, f"even at saturation, {self.load.saturation_rate:.3g} req/s each")
         missed = self.load.idle().misses(self.spec.slo)
@@ -116,6 +119,9 @@ class Evaluation:
         least = needed(self.demand.peak_rate.value, capacity.rate) + SPARE
         if least > most:
             return self._too_many(least, held)
+        fewest = needed(self.demand.typical_rate.value, capacity.rate)
+        if rival is not None and fewest >= rival.needed_typical and least - SPARE >= rival.needed_peak:
+            return []
         fleet = replicas(spec.scaling, spec.slo, self.demand, capacity, self.load, most=most)
         if fleet.peak > most:
             return self._too_many(fleet.peak, f"{held} at best")

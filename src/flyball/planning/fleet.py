@@ -37,7 +37,7 @@ def needed(rate: float, capacity: float) -> int:
 def _needed(rate: float, capacity: Capacity, load: ReplicaLoad, slo: SLO, most: int) -> int:
     """The same, tried: the capacity lies between two rates that were served, and is not exact."""
     count = needed(rate, capacity.rate)
-    while count <= most and load.at(rate / count).misses(slo) is not None:
+    while count <= most and not load.holds(rate / count, slo):
         count += 1
     return count
 

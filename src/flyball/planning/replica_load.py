@@ -57,9 +57,13 @@ class ReplicaLoad:
         self.pool_tokens = budget.kv_cache.tokens
         self.demand = demand
         settings = budget.settings
-        self.traffic = cut(demand.traffic, settings.max_model_len)
         self.most = max(1.0, min(settings.max_num_seqs, budget.kv_cache.concurrency(round(demand.mean_tokens))))
         self._known: dict[float, Latency] = {}
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """Of the demand, as this engine's context takes it."""
+        return cut(self.demand.traffic, self.model.settings.max_model_len)
 
     @cached_property
     def saturation_rate(self) -> float:
@@ -100,6 +104,12 @@ class ReplicaLoad:
             served = serve(self.model, loads, kv_cache_tokens=self.pool_tokens)
             self._known[rate] = _latency(served[min(filling, len(served) // 2) :], rate)
         return self._known[rate]
+
+    def holds(self, rate: float, slo: SLO) -> bool:
+        """Whether the objective holds at `rate`, as it does if a higher one was served within it: queues only grow."""
+        if any(known >= rate and latency.misses(slo) is None for known, latency in self._known.items()):
+            return True
+        return self.at(rate).misses(slo) is None
 
     def between(self, rate: float) -> Latency:
         """As `at`, but interpolated where rates on both sides have been served already."""

@@ -6,20 +6,24 @@ than the best found costs in full: so few have to be served in virtual time, and
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from flyball.catalog import Catalog, EngineRelease
 from flyball.perf import ModelArchitecture, served_model, weight_bytes
 from flyball.perf.calibration import Calibration
 from flyball.perf.calibrations import calibration_for
-from flyball.planning.candidate import Candidate, Rejection
+from flyball.planning.candidate import Candidate, CostKey, Rejection
+from flyball.planning.configuration import SHORT_STEP
 from flyball.planning.demand import Demand
 from flyball.planning.engines import engines_that_fit, given_flags, wanted_configurations
 from flyball.planning.evaluation import Evaluation
+from flyball.planning.fleet import Replicas
 from flyball.planning.money import ASSUMED, SpotAssumptions, TokenPrice, break_even
 from flyball.planning.plan import Plan, PlanOutcome
 from flyball.planning.rental import rentals
 from flyball.spec import ServingSpec
 
-SHOWN = 4
+SHOWN = 3
 """Accelerators for which an alternative is worked out, unless it costs ten times as much."""
 
 
@@ -99,15 +103,18 @@ def _search(evaluations: Sequence[Evaluation]) -> tuple[list[Candidate], list[Re
     found: list[Candidate] = []
     rejections: list[Rejection] = []
     late: list[Evaluation] = []
-    for evaluation in sorted(evaluations, key=lambda each: each.least_cost):
+    fleets: dict[str, Replicas] = {}
+    for evaluation in sorted(evaluations, key=_order):
         if found and _is_left_out(evaluation, found):
             late.append(evaluation)
             continue
-        candidates = evaluation.candidates()
+        label = evaluation.configuration.label
+        candidates = evaluation.candidates(fleets.get(label))
         if isinstance(candidates, Rejection):
             rejections.append(candidates)
-        else:
+        elif candidates:
             found += candidates
+            fleets[label] = candidates[0].replicas
     found.sort(key=lambda candidate: candidate.cost_key)
     rejections += [
         Rejection(configuration=each.configuration, kind="cost", reason=_dearer(each, found[0])) for each in late
@@ -115,13 +122,29 @@ def _search(evaluations: Sequence[Evaluation]) -> tuple[list[Candidate], list[Re
     return _without_variants(found, rejections)
 
 
+def _order(evaluation: Evaluation) -> tuple[bool, CostKey]:
+    """Long steps last: by then the best that is known leaves most of them out."""
+    return evaluation.configuration.max_num_batched_tokens > SHORT_STEP, evaluation.least_cost
+
+
 def _is_left_out(evaluation: Evaluation, found: Sequence[Candidate]) -> bool:
     """It cannot be cheaper than the best, and there are alternatives enough."""
-    best, least = min(each.cost_key for each in found), evaluation.least_cost
+    cheapest = min(found, key=lambda each: each.cost_key)
+    best, least = cheapest.cost_key, evaluation.least_cost
+    label = evaluation.configuration.label
+    if _gains_little(evaluation) and label != cheapest.label and any(each.label == label for each in found):
+        return True
     seen = {candidate.configuration.accelerator.name for candidate in found}
     is_shown = evaluation.configuration.accelerator.name not in seen and len(seen) < SHOWN
     is_far_off = least[:1] > best[:1] or least[1] > 10 * best[1] > 0
     return least >= best and (is_far_off or not is_shown)
+
+
+def _gains_little(evaluation: Evaluation) -> bool:
+    """Long steps where 19 of 20 prompts fit into a short one: some percent, which decide nothing among alternatives."""
+    if evaluation.configuration.max_num_batched_tokens <= SHORT_STEP:
+        return False
+    return float(np.percentile(evaluation.demand.traffic.prompt_tokens, 95)) <= SHORT_STEP
 
 
 def _without_variants(
