@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyball.tune.posterior import Belief, Measured, believe
+from flyball.tune.prediction import Expectation, Predictor
 from flyball.tune.proposal import Finished, Proposal, propose, refutation
 from flyball.tune.trial import Flags
 from virtual_tuning import trial
@@ -44,12 +45,45 @@ def test_anything_is_a_gain_over_nothing() -> None:
     assert Belief(mean=-3.0, deviation=0.1).gain_over(0.0) == math.inf
 
 
+class Says(Predictor):
+    """A model that says the same of all flags."""
+
+    def __init__(self, rate: float, error: float = 0.1) -> None:
+        self.rate, self.error = rate, error
+
+    def expect(self, flags: Flags) -> Expectation:
+        return Expectation(rate=self.rate, bound="TTFT p95 200 ms", saturation_rate=2 * self.rate)
+
+
 def test_a_missed_prediction_refutes_the_model() -> None:
     """One that its own interval does not allow; the start's, from the data sheet, does not count."""
-    assert refutation([trial(0, 2, 5.0, expected=50.0)]) is None
-    assert refutation([trial(0, 2, 5.0), trial(1, 8, 9.0, expected=10.0)]) is None
-    said = refutation([trial(0, 2, 5.0), trial(1, 8, 5.0, expected=10.0)])
+    assert refutation([trial(0, 2, 5.0, expected=50.0)], Says(5.0)) is None
+    assert refutation([trial(0, 2, 5.0), trial(1, 8, 6.0, expected=7.0)], Says(5.5)) is None
+    said = refutation([trial(0, 2, 5.0), trial(1, 8, 5.0, expected=10.0)], Says(5.0))
     assert said == "trial 1 held 5.1 requests/s where it expected 10"
+
+
+def test_a_model_that_cannot_be_corrected_is_refuted() -> None:
+    """Its factors were fitted to the start's own loads, and it still says something else of the start."""
+    said = refutation([trial(0, 2, 5.0)], Says(20.0))
+    assert said == "trial 0 held 5.1 requests/s, and corrected by its loads it says 20"
+    found = propose(SPACE, [trial(0, 2, 5.0)], Says(20.0), worth=0.01)
+    assert isinstance(found, Proposal)
+    assert "refuted" in found.why
+
+
+def test_a_rate_where_none_was_expected_refutes_too() -> None:
+    """And none where one was; flags that did not start say nothing about speed."""
+    assert refutation([trial(0, 2, 5.0)], Says(0.0)) is not None
+    assert refutation([trial(0, 2, 0.0)], Says(5.0)) is None
+
+
+def test_a_gain_that_pays_no_restart_ends_the_search() -> None:
+    """What is left is predicted as good as what there is: it stops, with the numbers."""
+    trials = [trial(number, 2 ** (number + 1), 5.0) for number in range(5)]
+    found = propose(SPACE, trials, Says(5.0, error=0.02), worth=0.05)
+    assert isinstance(found, Finished)
+    assert "has to promise 5.0%" in found.why
 
 
 def test_a_refuted_model_is_not_asked() -> None:
@@ -61,7 +95,7 @@ def test_a_refuted_model_is_not_asked() -> None:
     assert 2 < int(found.flags["max_num_seqs"]) < 64
 
 
-@given(st.integers(0, 7), st.integers(0, 7), st.floats(1.1, 3))
+@given(st.integers(0, 7), st.integers(0, 7), st.floats(1.25, 3))
 def test_without_a_model_the_peak_is_found(peak: int, start: int, step: float) -> None:
     """On any single peak over max_num_seqs, in at most six of eight trials."""
     rates = [10 / step ** abs(position - peak) for position in range(8)]

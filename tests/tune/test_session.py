@@ -80,11 +80,11 @@ async def test_the_best_is_found_in_four_starts(tmp_path: Path, truth: Efficienc
 
 
 async def test_a_model_that_is_wrong_is_dropped(tmp_path: Path) -> None:
-    """One that is sure of rates twice too high: after the first miss the search goes on without it."""
-    server = _server(Efficiency(compute=0.3, memory=0.5, step_s_per_layer=1e-4))
+    """One that is sure of rates twice too high: after the first miss the search goes on without it, and ends better."""
+    server = _server(SLOWER)
     session = await _search(server, tmp_path, _model(error=0.02))
     assert any("refuted" in trial.why for trial in session.trials) or "refuted" in session.ended
-    assert server.true_rate(_winner(session)) >= server.true_rate(START)
+    assert server.true_rate(_winner(session)) > server.true_rate(START)
 
 
 async def test_without_a_model_it_still_climbs(tmp_path: Path) -> None:

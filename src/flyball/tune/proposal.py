@@ -13,6 +13,8 @@ from flyball.tune.trial import Expected, Flags, Trial, label
 
 REFUTED = 3.0
 """Standard deviations between prediction and measurement from which on the model is no longer asked."""
+LEAST_ERROR = 0.15
+"""Of the model against one short search, however well its loads are fitted: two ways to measure the same rate."""
 NOISE_FLOOR = 0.01
 """A smaller gain could not be told from none."""
 FIRST_GUESS = 1.0
@@ -60,23 +62,36 @@ def propose(
         return Finished(why="every set of flags within the bounds has been tried or is refused")
     if predictor is None:
         return _without_model(remaining, trials, why="no model of this server")
-    refuted = refutation(trials)
+    refuted = refutation(trials, predictor)
     if refuted is not None:
         return _without_model(remaining, trials, why=f"the model is refuted: {refuted}")
     return _with_model(remaining, trials, predictor, worth=max(worth, NOISE_FLOOR))
 
 
-def refutation(trials: Sequence[Trial]) -> str | None:
-    """The trial whose measurement the prediction made before it does not allow, in one line."""
-    for trial in trials[1:]:  # the start is predicted from the data sheet, and corrects the model
-        if trial.expected is None or (trial.refusal is not None and trial.refusal.kind != "nothing holds"):
+def refutation(trials: Sequence[Trial], predictor: Predictor) -> str | None:
+    """What the model cannot be right about, in one line: a trial that it did not see coming, or one that it still
+    does not reproduce, corrected by that trial's own loads as it is.
+    """
+    for trial in trials:
+        rate, error = trial.estimate.rate, trial.estimate.error
+        if trial.refusal is not None and trial.refusal.kind != "nothing holds":
             continue
-        expected, measured = trial.expected, trial.estimate
-        spread = math.hypot(math.log(expected.high / expected.rate), measured.error)
-        off = abs(math.log(measured.rate / expected.rate)) if measured.rate > 0 else math.inf
-        if off > REFUTED * spread:
-            return f"trial {trial.number} held {measured.rate:.3g} requests/s where it expected {expected.rate:.3g}"
+        if trial.number > 0 and trial.expected is not None:  # the start is predicted from the data sheet
+            spread = math.log(trial.expected.high / trial.expected.rate)
+            if _is_off(rate, trial.expected.rate, math.hypot(spread, error)):
+                return f"trial {trial.number} held {rate:.3g} requests/s where it expected {trial.expected.rate:.3g}"
+        now = predictor.expect(trial.flags)
+        if isinstance(now, Expectation) and _is_off(
+            rate, now.rate, math.hypot(max(predictor.error, LEAST_ERROR), error)
+        ):
+            return f"trial {trial.number} held {rate:.3g} requests/s, and corrected by its loads it says {now.rate:.3g}"
     return None
+
+
+def _is_off(measured: float, expected: float, spread: float) -> bool:
+    if measured <= 0 or expected <= 0:
+        return (measured <= 0) != (expected <= 0)
+    return abs(math.log(measured / expected)) > REFUTED * spread
 
 
 def _with_model(

@@ -17,10 +17,10 @@ ERROR_RATE = 0.05
 """Of either kind, where the true share is at one of the two hypotheses."""
 LIMIT = math.log((1 - ERROR_RATE) / ERROR_RATE)
 """Wald's, for both errors alike."""
-HOLDS_FOR, MISSED_FOR = 2.5, 1.0
+HOLDS_FOR, MISSED_FOR = 2.5, 2.5
 """Requests that share a queue are late together, which the test takes for independent evidence, and a queue takes time
 to grow. So arrivals are watched this many times as long as a request may stay before either answer is believed..."""
-OVERWHELMING = 3.0
+OVERWHELMING = 5.0
 """... unless the evidence against the rate is this many times what the test asks for."""
 
 Verdict = Literal["held", "missed"]
