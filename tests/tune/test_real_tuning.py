@@ -40,7 +40,7 @@ def _two(trials: Sequence[Trial]) -> Proposal | Finished:
 
 
 async def test_a_refusal_and_a_measurement(tmp_path: Path, installed_engine: Engine) -> None:
-    """vLLM's own words for the one, a rate with its records for the other, and no process afterwards."""
+    """The engine's own words for the one, a rate with its records for the other, and no process afterwards."""
     spec = parse_model(ServingSpec, SPEC, source="spec")
     inputs = Inputs(
         spec=spec,

@@ -152,11 +152,11 @@ def _without_model(remaining: Sequence[Flags], trials: Sequence[Trial], *, why: 
         return Finished(why=f"{why}, and {AXIS} is not among the flags that may change")
     position = next_position({values.index(value): rate for value, rate in known.items()}, len(values))
     if position is None:
-        return Finished(why=f"{why}; both neighbours of {AXIS} {leader.flags[AXIS]} have been tried and hold less")
+        return Finished(why=f"{why}; no value of {AXIS} beside the best, {leader.flags[AXIS]}, is left to try")
     flags = {**leader.flags, AXIS: values[position]}
     return Proposal(
         flags=flags,
-        why=f"{why}; searching {AXIS} between its neighbours of {leader.flags[AXIS]}",
+        why=f"{why}; along {AXIS}, whose best so far is {leader.flags[AXIS]}",
         guess=leader.estimate.rate or min((p.rate for trial in trials for p in trial.probes), default=FIRST_GUESS),
     )
 
