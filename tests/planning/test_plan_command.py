@@ -44,8 +44,18 @@ def test_json_holds_the_plan_with_a_reason_for_each_value(spec: Path, capsys: py
     assert found["spot_assumptions"]["reclaims_per_machine_hour"] > 0
 
 
+def test_the_rate_of_reclaims_is_the_specs(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`hardware.spot.reclaims_per_machine_hour` prices reclaims; at 0 they cost nothing."""
+    for rate, shown in (("0", "$0/h if each machine is taken 0 times"), ("2", "taken 2 times an hour (given)")):
+        allowed = f"{{allowed: true, reclaims_per_machine_hour: {rate}}}"
+        spec.write_text(SPEC.replace("{allowed: true}", allowed).replace("[L40S, H100]", "[L40S]"))
+        assert plan(spec) == 0
+        assert shown in capsys.readouterr().out
+
+
 def test_yaml_says_the_same_as_json(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One document in two spellings."""
+    spec.write_text(SPEC.replace("[L40S, H100]", "[H100]"))
     assert plan(spec, output="json") == 0
     first = json.loads(capsys.readouterr().out)
     assert plan(spec, output="yaml") == 0
@@ -120,5 +130,6 @@ def test_mistakes_of_the_spec_are_usage_errors(spec: Path) -> None:
 
 def test_a_plot_that_cannot_be_written_is_the_outside(spec: Path, tmp_path: Path) -> None:
     """Exit code 3, not a traceback."""
+    spec.write_text(SPEC.replace("[L40S, H100]", "[H100]"))
     with pytest.raises(OutsideError, match="cannot write"):
         plan(spec, plot=tmp_path / "no" / "plan.html")

@@ -45,7 +45,7 @@ def _print_chosen(spec: ServingSpec, plan: Plan, say: Say) -> None:
     for offer in (chosen.tariff.rental.on_demand, chosen.tariff.rental.spot):
         if offer is not None:
             say(f"price {_price(offer)}")
-    _print_spot(chosen, say)
+    _print_spot(spec, chosen, say)
     if plan.break_even is not None:
         even = plan.break_even
         text = (
@@ -72,13 +72,14 @@ def _price(offer: Offering) -> str:
     return f"${offer.price_usd_per_hour:,.4g}/h {offer.capacity_type}{place} ({offer.source}{when}{caution})"
 
 
-def _print_spot(chosen: Candidate, say: Say) -> None:
+def _print_spot(spec: ServingSpec, chosen: Candidate, say: Say) -> None:
     if chosen.tariff.uses_spot:
         tariff, cost = chosen.tariff, chosen.typical.cost
+        given = "reclaims_per_machine_hour" in spec.hardware.spot.model_fields_set
         say(
             f"spot {cost.spot_share:.0%} of the machines at typical traffic; reclaims cost"
             f" ${cost.reclaims_usd_per_hour:.3g}/h if each machine is taken"
-            f" {tariff.assumptions.reclaims_per_machine_hour:g} times an hour (assumed) and"
+            f" {tariff.assumptions.reclaims_per_machine_hour:g} times an hour ({'given' if given else 'assumed'}) and"
             f" {tariff.reclaim_s:.0f} s are lost with it"
         )
 

@@ -73,12 +73,17 @@ class Evaluation:
     @cached_property
     def least_cost(self) -> CostKey:
         """No candidate of this configuration costs less."""
-        least = needed(self.demand.typical_rate.value, self.load.saturation_rate)
+        return self.cost_if(self.load.saturation_rate)
+
+    def cost_if(self, capacity_rate: float) -> CostKey:
+        """The least that it costs if a replica holds that many requests per second."""
+        least = needed(self.demand.typical_rate.value, capacity_rate)
         if "min" in self.spec.scaling.model_fields_set:
             least = max(least, self.spec.scaling.min)
         else:
             least += SPARE
-        return min(cost_key(tariff, least, max(least, self.fewest)) for tariff in self._tariffs(stream_s=0.0))
+        most = max(least, needed(self.demand.peak_rate.value, capacity_rate) + SPARE)
+        return min(cost_key(tariff, least, most) for tariff in self._tariffs(stream_s=0.0))
 
     def _tariffs(self, *, stream_s: float) -> list[Tariff]:
         size = self.configuration.tensor_parallel_size

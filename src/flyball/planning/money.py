@@ -16,14 +16,9 @@ _MILLION = 1e6
 class SpotAssumptions:
     """What no catalog tells; assumed, and printed as such."""
 
-    reclaims_per_machine_hour: float = 0.05
-    """One in 20 hours. Clouds publish no rate: AWS's Spot Advisor puts most GPU machines in its worst band, over 20 % a
-    month, which has no upper end; availability traces of scarce GPUs show several a day."""
+    reclaims_per_machine_hour: float = SpotSpec().reclaims_per_machine_hour
     node_start_s: float = 180.0
     """A new machine from the order to the container's start, the image pulled: minutes by what users report."""
-
-
-ASSUMED = SpotAssumptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

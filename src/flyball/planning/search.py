@@ -18,13 +18,15 @@ from flyball.planning.demand import Demand
 from flyball.planning.engines import engines_that_fit, given_flags, wanted_configurations
 from flyball.planning.evaluation import Evaluation
 from flyball.planning.fleet import Replicas
-from flyball.planning.money import ASSUMED, SpotAssumptions, TokenPrice, break_even
+from flyball.planning.money import SpotAssumptions, TokenPrice, break_even
 from flyball.planning.plan import Plan, PlanOutcome
 from flyball.planning.rental import rentals
 from flyball.spec import ServingSpec
 
 SHOWN = 3
 """Accelerators for which an alternative is worked out, unless it costs ten times as much."""
+LONG_STEP_GAIN = 1.1
+"""What a replica holds more, at most, with long steps for prompts that fit into short ones: some percent in trials."""
 
 
 def plan(
@@ -35,7 +37,6 @@ def plan(
     release: EngineRelease,
     demand: Demand,
     calibrations: Sequence[Calibration] = (),
-    assumptions: SpotAssumptions = ASSUMED,
     api: TokenPrice | None = None,
 ) -> PlanOutcome:
     """The plan for a spec; `calibrations` are the user's own.
@@ -56,7 +57,7 @@ def plan(
             sized=engine,
             rentals=[place for place in places if place.holds(configuration)],
             calibration=calibration_for(configuration.accelerator, release.version, calibrations),
-            assumptions=assumptions,
+            assumptions=SpotAssumptions(reclaims_per_machine_hour=spec.hardware.spot.reclaims_per_machine_hour),
         )
         for configuration, engine in engines
     ]
@@ -129,11 +130,10 @@ def _order(evaluation: Evaluation) -> tuple[bool, CostKey]:
 
 def _is_left_out(evaluation: Evaluation, found: Sequence[Candidate]) -> bool:
     """It cannot be cheaper than the best, and there are alternatives enough."""
-    cheapest = min(found, key=lambda each: each.cost_key)
-    best, least = cheapest.cost_key, evaluation.least_cost
-    label = evaluation.configuration.label
-    if _gains_little(evaluation) and label != cheapest.label and any(each.label == label for each in found):
-        return True
+    best, least = min(each.cost_key for each in found), evaluation.least_cost
+    short = [each.capacity.rate for each in found if each.label == evaluation.configuration.label]
+    if short and _gains_little(evaluation):
+        least = evaluation.cost_if(LONG_STEP_GAIN * max(short))
     seen = {candidate.configuration.accelerator.name for candidate in found}
     is_shown = evaluation.configuration.accelerator.name not in seen and len(seen) < SHOWN
     is_far_off = least[:1] > best[:1] or least[1] > 10 * best[1] > 0
@@ -141,7 +141,7 @@ def _is_left_out(evaluation: Evaluation, found: Sequence[Candidate]) -> bool:
 
 
 def _gains_little(evaluation: Evaluation) -> bool:
-    """Long steps where 19 of 20 prompts fit into a short one: some percent, which decide nothing among alternatives."""
+    """Whether it has long steps, though 19 of 20 prompts fit into a short one."""
     if evaluation.configuration.max_num_batched_tokens <= SHORT_STEP:
         return False
     return float(np.percentile(evaluation.demand.traffic.prompt_tokens, 95)) <= SHORT_STEP
