@@ -70,7 +70,11 @@ def test_a_dry_run_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ("arguments", "part"),
     [
         ([], "no measurement"),
-        (["nowhere"], "holds no measurements"),
+        (["nowhere"], "there is no nowhere"),
+        (["{lengths}"], "holds no measurements"),
+        (["{sim}"], "does not name its GPU"),
+        (["{sim}", "--accelerator", "H200"], "not written as its name promises"),
+        (["{rows}"], "not written as its name promises"),
         (["{run}"], "no accelerator"),
         (["{run}", "--accelerator", "H200"], "calls its model 'chat'"),
         (["{run}", "--accelerator", "H200", "--model", "./nothing"], "nothing"),
@@ -85,7 +89,16 @@ def test_what_is_missing_is_named(
     (tmp_path / "broken-loads.jsonl").write_text('{"boot": "a"}\n')
     (tmp_path / "broken-boots.json").write_text('{"a": {"flags": {}}}')
     (tmp_path / "alone-loads.jsonl").write_text("")
+    (tmp_path / "lens.jsonl").write_text('{"input_toks": 1}\n{"input_toks": 2}\n')
+    (tmp_path / "rows.csv").write_text("one,two\n1,2\n")
+    (tmp_path / "sim").mkdir()
+    meta = {"model": LLAMA, "vllm_version": "0.19.0", "engine_kwargs": {"max_num_seqs": 8}}
+    (tmp_path / "sim" / "meta.json").write_text(json.dumps(meta))
+    (tmp_path / "sim" / "requests.jsonl").write_text('{"input_toks": 1}\n')
     places = {
+        "lengths": str(tmp_path / "lens.jsonl"),
+        "sim": str(tmp_path / "sim"),
+        "rows": str(tmp_path / "rows.csv"),
         "run": str(_run_folder(tmp_path / "run", requests=2)),
         "broken": str(tmp_path / "broken-loads.jsonl"),
         "alone": str(tmp_path / "alone-loads.jsonl"),

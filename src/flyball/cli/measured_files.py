@@ -51,6 +51,14 @@ class MeasuredServer:
 
 def read_measured(path: Path, server: MeasuredServer) -> tuple[list[MeasuredLoad], dict[str, int]]:
     """The loads in `path`, and how many were left out for which reason. Raises UsageError."""
+    try:
+        return _read(path, server)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        what = f"{path}: not written as its name promises: {type(error).__name__} {error}"
+        raise UsageError(what, fix=f"name {_FORMATS}") from error
+
+
+def _read(path: Path, server: MeasuredServer) -> tuple[list[MeasuredLoad], dict[str, int]]:
     if (path / "records.jsonl").is_file():
         return [_bench_run(path, server)], {}
     if (path / "meta.json").is_file() and (path / "requests.jsonl").is_file():
@@ -65,8 +73,10 @@ def read_measured(path: Path, server: MeasuredServer) -> tuple[list[MeasuredLoad
         return [load], {}
     if path.suffix == ".csv":
         return nvidia_loads(read_text(path), architecture=_known, accelerator=server.catalog.accelerator)
-    if path.suffix == ".jsonl":
+    if path.name.endswith("-loads.jsonl"):
         return _loads_with_boots(path, server), {}
+    if not path.exists():
+        raise UsageError(f"there is no {path}", fix=f"name {_FORMATS}")
     raise UsageError(f"{path} holds no measurements that flyball reads", fix=f"name {_FORMATS}")
 
 

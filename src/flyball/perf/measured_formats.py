@@ -87,12 +87,15 @@ def serving_sim_load(
     device_name: str | None = None,
 ) -> MeasuredLoad:
     """LLMServingSim's `bench/examples`: `meta.json` and `requests.jsonl`, whose times are the engine's own."""
+    chip = device_name or meta.get("hardware", {}).get("device_name")
+    if chip is None:
+        raise UsageError(f"{source} does not name its GPU", fix="say what was measured with --accelerator, like H200")
     kept = ("tensor_parallel_size", "max_num_seqs", "max_num_batched_tokens", "max_model_len", "enable_expert_parallel")
     cache = meta.get("kv_cache", {})
     flags = {name: meta["engine_kwargs"].get(name) for name in kept}
     engine = measured_engine(
         architecture(meta["model"]),
-        accelerator(device_name or meta["hardware"]["device_name"]),
+        accelerator(chip),
         version=meta["vllm_version"],
         flags={**flags, "gpu_memory_utilization": cache.get("gpu_memory_utilization", 0.9)},
         kv_cache_tokens=cache.get("num_kv_tokens"),
