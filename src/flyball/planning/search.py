@@ -164,7 +164,9 @@ def _dearer(evaluation: Evaluation, chosen: Candidate) -> str:
     best = chosen.typical.cost
     if usd > best.usd_per_hour:
         return f"costs at least ${usd:,.2f}/h at typical traffic, the plan ${best.usd_per_hour:,.2f}/h"
-    return f"takes at least {accelerators} GPUs at typical traffic, the plan {best.accelerators}"
+    if accelerators > best.accelerators:
+        return f"takes at least {accelerators} GPUs at typical traffic, the plan {best.accelerators}"
+    return f"costs no less at typical traffic (${usd:,.2f}/h) and is no better at the peak"
 
 
 def _verdict(rejections: Sequence[Rejection], scope: str) -> str:
