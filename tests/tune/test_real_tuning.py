@@ -20,9 +20,9 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
 SPEC = f"""
 model: {{id: {SMALL_MODEL_ID}, served_name: small}}
-slo: {{ttft: {{p95: 4s}}}}
+slo: {{ttft: {{p95: 1500ms}}}}
 workload:
-  arrivals: {{poisson: 1.5}}
+  arrivals: {{poisson: 2}}
   prompt_tokens: {{fixed: 8}}
   output_tokens: {{fixed: 4}}
 scaling: {{min: 1, max: 1}}

@@ -194,10 +194,9 @@ def _save(folder: Path, outcome: Outcome) -> None:
 
 def _changed(spec: Path, text: str, outcome: Outcome, *, write: bool) -> str | None:
     """The spec's new text, None where nothing changes; written in one step if that is asked for."""
-    chosen = outcome.chosen
-    if chosen is None or not outcome.improved:
+    if not outcome.improved:
         return None
-    new = with_tuned_flags(text, chosen.flags, evidence=outcome.evidence, source=str(spec))
+    new = with_tuned_flags(text, outcome.changes, evidence=outcome.evidence, source=str(spec))
     if write:
         draft = spec.with_name(f".{spec.name}.tune")
         _write(draft, new.removesuffix("\n"))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from flyball.report.axis import format_number, linear_axis
+from flyball.report.axis import linear_axis
 from flyball.report.chart import Chart, Line, Mark, Points, Tone
 from flyball.report.drawing import figure
 from flyball.report.markup import Markup, join, tag
@@ -109,11 +109,7 @@ def _goodputs(trial: Trial) -> list[tuple[float, float | None]]:
 
 
 def _point(probe: Probe) -> tuple[float, float, str]:
-    parts = [
-        f"{name} {'failed' if value is None else f'{value * 1000:,.0f} ms'}" for name, value in probe.measured_s.items()
-    ]
-    what = f"{format_number(probe.rate)}/s {probe.verdict}, {probe.requests} requests: {', '.join(parts)}"
-    return probe.rate, probe.goodput, what
+    return probe.rate, probe.goodput, str(probe)
 
 
 def _trials(outcome: Outcome) -> Markup:

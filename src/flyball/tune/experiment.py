@@ -121,7 +121,7 @@ class Experiment:
             probe, records = await prober.probe(rate, round_)
             self.records.append((probe, records))
             tried.append(Tried(rate=rate, held=probe.verdict == "held"))
-            self.bench.say(f"    {told(probe)}")
+            self.bench.say(f"    {probe} ({probe.seconds:.0f} s)")
         return self._trial(0.0, 0.0, None).estimate
 
     def _resolution(self, tried: Sequence[Tried]) -> float:
@@ -149,15 +149,3 @@ class Experiment:
             self.bench.say(
                 f"    holds {trial.estimate.rate:.3g} requests/s (± {error:.1%}), goodput {trial.goodput:.3g}"
             )
-
-
-def told(probe: Probe) -> str:
-    """One line on a load."""
-    parts = [
-        f"{name} {'failed' if value is None else f'{value * 1000:,.0f} ms'}" for name, value in probe.measured_s.items()
-    ]
-    preempted = f", {probe.preemptions} preemptions" if probe.preemptions else ""
-    return (
-        f"{probe.rate:.3g}/s {probe.verdict}: {probe.requests} requests, {', '.join(parts)}{preempted}"
-        f" ({probe.seconds:.0f} s)"
-    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from flyball.spec import ServingSpec
 from flyball.tune.choice import chosen
-from flyball.tune.trial import Flags, Trial, key, label
+from flyball.tune.trial import Flags, Trial, label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,14 @@ class Outcome:
     @property
     def improved(self) -> bool:
         """Whether there are other flags to write."""
-        return self.chosen is not None and self.start is not None and key(self.chosen.flags) != key(self.start.flags)
+        return bool(self.changes)
+
+    @property
+    def changes(self) -> Flags:
+        """The chosen flags that the start did not have."""
+        if self.chosen is None or self.start is None:
+            return {}
+        return {name: value for name, value in self.chosen.flags.items() if self.start.flags.get(name) != value}
 
     @property
     def evidence(self) -> str:

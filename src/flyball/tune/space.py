@@ -17,6 +17,7 @@ MAX_NUM_BATCHED_TOKENS = {"cpu": (512, 2048), "cuda": (2048, 8192)}
 GPUs. A CPU takes seconds for the long ones."""
 NUMERIC = ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "gpu_memory_utilization")
 """More of them takes more memory (the last gives it to the KV cache, and leaves less for everything else)."""
+WORDS = ("kv_cache_dtype", "quantization")
 
 
 def space(bounds: FlagsSpec, start: Flags, *, device: Device) -> list[Flags]:
@@ -69,9 +70,9 @@ def takes_as_much(one: Flags, other: Flags) -> bool:
 
 
 def place(flags: Flags) -> tuple[float, ...]:
-    """Where a set lies among others: octaves of its numbers, and two octaves for another word."""
-    numbers = [math.log2(_number(flags[name])) for name in NUMERIC if name in flags]
-    words = [2.0 * (hash_of(str(value)) % 7) for name, value in sorted(flags.items()) if name not in NUMERIC]
+    """Where a set lies among others: octaves of its numbers, and two octaves for another word; 0 for what is unset."""
+    numbers = [math.log2(_number(flags[name])) if name in flags else 0.0 for name in NUMERIC]
+    words = [2.0 * (hash_of(str(flags[name])) % 7) if name in flags else 0.0 for name in WORDS]
     return (*numbers, *words)
 
 

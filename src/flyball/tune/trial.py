@@ -60,6 +60,14 @@ class Probe:
         """Requests per second that met every bound."""
         return self.rate * (self.attainment or 0.0)
 
+    def __str__(self) -> str:
+        latencies = (
+            f"{name} {'failed' if value is None else f'{value * 1000:,.0f} ms'}"
+            for name, value in self.measured_s.items()
+        )
+        preempted = f", {self.preemptions} preemptions" if self.preemptions else ""
+        return f"{self.rate:.3g}/s {self.verdict}: {self.requests} requests, {', '.join(latencies)}{preempted}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
