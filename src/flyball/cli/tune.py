@@ -89,34 +89,11 @@ def tune(
     server = _server(restart_command, url)
     past = None if resume is None else _past(resume, text, recipe, url)
     folder = resume or new_run_folder("tune", out)
-    console, began = Console(stderr=True), time.perf_counter()
-
-    def say(line: str) -> None:
-        head = "" if line.startswith(" ") else f"{time.perf_counter() - began:6.1f} s  "
-        console.print(f"{head}{line}", soft_wrap=True, highlight=False, markup=False)
-
-    recordings = read_recordings(serving.workload, lambda name: read_text(spec.parent / name))
-    inputs = Inputs(
-        spec=serving,
-        recordings=recordings,
-        demand=demand(serving.workload, slo=serving.slo, recordings=recordings, rng=np.random.default_rng(_SEED)),
-        catalog=load_catalog(),
-        calibrations=read_calibrations(user_calibrations()),
-        server=server,
-        seed=seed,
-        recipe=recipe is not None,
-        folder=folder,
-    )
     about = provenance(seed, **_about(server))
     if past is None:
         _write(folder / "inputs.json", json.dumps({**about, "recipe": recipe, "url": url, "spec": text}, indent=2))
-    progress = Progress()
-    interrupted = False
-    try:
-        asyncio.run(run(inputs, past=past, say=say, progress=progress))
-    except KeyboardInterrupt:
-        interrupted = True
-        say(f"interrupted: stopped the engine; go on with `flyball tune {spec} --resume {folder}`")
+    inputs = _inputs(spec, serving, server, seed=seed, recipe=recipe is not None, folder=folder)
+    progress, interrupted = _search(inputs, past, spec)
     outcome = _outcome(serving, progress, about, recipe is not None)
     _save(folder, outcome)
     changed = _changed(spec, text, outcome, write=write)
@@ -125,6 +102,40 @@ def tune(
     else:
         _print(outcome, changed, spec=spec, folder=folder, write=write)
     return INTERRUPTED if interrupted else int(outcome.chosen is None)
+
+
+def _inputs(
+    spec: Path, serving: ServingSpec, server: Engine | Restart, *, seed: int, recipe: bool, folder: Path
+) -> Inputs:
+    recordings = read_recordings(serving.workload, lambda name: read_text(spec.parent / name))
+    return Inputs(
+        spec=serving,
+        recordings=recordings,
+        demand=demand(serving.workload, slo=serving.slo, recordings=recordings, rng=np.random.default_rng(_SEED)),
+        catalog=load_catalog(),
+        calibrations=read_calibrations(user_calibrations()),
+        server=server,
+        seed=seed,
+        recipe=recipe,
+        folder=folder,
+    )
+
+
+def _search(inputs: Inputs, past: Past | None, spec: Path) -> tuple[Progress, bool]:
+    """What was found, and whether Ctrl-C ended it."""
+    console, began = Console(stderr=True), time.perf_counter()
+
+    def say(line: str) -> None:
+        head = "" if line.startswith(" ") else f"{time.perf_counter() - began:6.1f} s  "
+        console.print(f"{head}{line}", soft_wrap=True, highlight=False, markup=False)
+
+    progress = Progress()
+    try:
+        asyncio.run(run(inputs, past=past, say=say, progress=progress))
+    except KeyboardInterrupt:
+        say(f"interrupted: stopped the engine; go on with `flyball tune {spec} --resume {inputs.folder}`")
+        return progress, True
+    return progress, False
 
 
 def _with_budget(
