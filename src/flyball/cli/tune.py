@@ -5,6 +5,7 @@ import difflib
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,6 +35,24 @@ _SEED = 0  # of the sample that the model serves, as in `flyball plan`
 _Positive = Parameter(validator=validators.Number(gt=0))
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What the search may cost, in place of the spec's `tune` section."""
+
+    restarts: Annotated[int | None, _Positive] = None
+    """Engine starts in all, instead of the spec's tune.restarts."""
+    time: str | None = None
+    """No further start after this long, like 30m."""
+    dollars: Annotated[float | None, _Positive] = None
+    """No further start after this much has been spent."""
+    usd_per_hour: Annotated[float | None, _Positive] = None
+    """What the server costs."""
+
+
+_SPECS_OWN = Budget()
+
+
 def tune(
     spec: Path,
     *,
@@ -41,10 +60,7 @@ def tune(
     restart_command: str | None = None,
     url: str | None = None,
     recipe: Literal["decrement"] | None = None,
-    restarts: Annotated[int | None, _Positive] = None,
-    time_limit: Annotated[str | None, Parameter(name="--time")] = None,
-    dollars: Annotated[float | None, _Positive] = None,
-    usd_per_hour: Annotated[float | None, _Positive] = None,
+    budget: Budget = _SPECS_OWN,
     write: Annotated[bool, Parameter(negative="")] = False,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     out: Path | None = None,
@@ -66,14 +82,8 @@ def tune(
         The server that --restart-command restarts.
     recipe
         decrement: the usual recipe instead of the search, for comparison: 32 sequences fewer until E2E p95 < 500 ms.
-    restarts
-        Engine starts in all, instead of the spec's tune.restarts.
-    time_limit
-        No further start after this long, like 30m.
-    dollars
-        No further start after this much has been spent.
-    usd_per_hour
-        What the server costs.
+    budget
+        What it may cost.
     write
         Write the flags that were found into the spec; without it the change is only shown.
     seed
@@ -85,7 +95,7 @@ def tune(
 
     """
     text = read_text(spec)
-    serving = _with_budget(read_spec(spec), restarts, time_limit, dollars, usd_per_hour)
+    serving = _with_budget(read_spec(spec), budget)
     server = _server(restart_command, url)
     past = None if resume is None else _past(resume, text, recipe, url)
     folder = resume or new_run_folder("tune", out)
@@ -95,12 +105,9 @@ def tune(
     inputs = _inputs(spec, serving, server, seed=seed, recipe=recipe is not None, folder=folder)
     progress, interrupted = _search(inputs, past, spec)
     outcome = _outcome(serving, progress, about, recipe is not None)
-    _save(folder, outcome)
-    changed = _changed(spec, text, outcome, write=write)
-    if output == "json":
-        print(json.dumps({**outcome.to_dict(), "folder": str(folder), "written": bool(changed and write)}, indent=2))
-    else:
-        _print(outcome, changed, spec=spec, folder=folder, write=write)
+    _write(folder / "result.json", json.dumps(outcome.to_dict(), indent=2))
+    _write(folder / "report.html", tune_page(outcome))
+    _tell(outcome, _changed(spec, text, outcome, write=write), spec=spec, folder=folder, write=write, output=output)
     return INTERRUPTED if interrupted else int(outcome.chosen is None)
 
 
@@ -138,14 +145,12 @@ def _search(inputs: Inputs, past: Past | None, spec: Path) -> tuple[Progress, bo
     return progress, False
 
 
-def _with_budget(
-    spec: ServingSpec, restarts: int | None, time_limit: str | None, dollars: float | None, price: float | None
-) -> ServingSpec:
-    given = {"restarts": restarts, "dollars": dollars, "usd_per_hour": price}
-    changes = {name: value for name, value in given.items() if value is not None}
-    if time_limit is not None:
+def _with_budget(spec: ServingSpec, budget: Budget) -> ServingSpec:
+    given = {"restarts": budget.restarts, "dollars": budget.dollars, "usd_per_hour": budget.usd_per_hour}
+    changes: dict[str, float] = {name: value for name, value in given.items() if value is not None}
+    if budget.time is not None:
         try:
-            changes["time"] = parse_duration(time_limit)
+            changes["time"] = parse_duration(budget.time)
         except ValueError as error:
             raise UsageError(f"--time: {error}", fix="for example --time 30m") from None
     limits: TuneSpec = spec.tune.model_copy(update=changes)
@@ -198,11 +203,6 @@ def _outcome(spec: ServingSpec, progress: Progress, about: dict[str, str], recip
     )
 
 
-def _save(folder: Path, outcome: Outcome) -> None:
-    _write(folder / "result.json", json.dumps(outcome.to_dict(), indent=2))
-    _write(folder / "report.html", tune_page(outcome))
-
-
 def _changed(spec: Path, text: str, outcome: Outcome, *, write: bool) -> str | None:
     """The spec's new text, None where nothing changes; written in one step if that is asked for."""
     if not outcome.improved:
@@ -216,7 +216,10 @@ def _changed(spec: Path, text: str, outcome: Outcome, *, write: bool) -> str | N
     return new
 
 
-def _print(outcome: Outcome, changed: str | None, *, spec: Path, folder: Path, write: bool) -> None:
+def _tell(outcome: Outcome, changed: str | None, *, spec: Path, folder: Path, write: bool, output: str) -> None:
+    if output == "json":
+        print(json.dumps({**outcome.to_dict(), "folder": str(folder), "written": bool(changed and write)}, indent=2))
+        return
     print_trials(outcome, Console())
     print(outcome.sentence)
     if changed is not None and write:
