@@ -22,11 +22,11 @@ demo: $(VENV)/.installed  ## one vLLM replica becomes three under load and one a
 test: quick slow  ## every test, real vLLM and real Envoy included
 
 quick: $(VENV)/.ready  ## the tests that start no server but their own small ones, with coverage of the pure packages
-	$(BIN)/pytest -q -n auto --dist worksteal -m "not vllm and not envoy" --cov --cov-report=term
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not vllm and not envoy and not long" --cov --cov-report=term
 
-slow: $(VENV)/.ready  ## the tests that start a real vLLM or a real Envoy, one after another
+slow: $(VENV)/.ready  ## the tests that compute for long or start a real vLLM or Envoy, one after another
 	$(BIN)/flyball engine install
-	$(BIN)/pytest -m "vllm or envoy"
+	$(BIN)/pytest -m "vllm or envoy or long"
 
 static: $(VENV)/.ready  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

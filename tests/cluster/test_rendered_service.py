@@ -23,6 +23,7 @@ def made(request: pytest.FixtureRequest) -> Rendered:
     return rendered(EXAMPLES / f"{request.param}.yaml")
 
 
+@pytest.mark.long
 def test_the_whole_way(live_server: FakeApiServer, flyball: Flyball, made: Rendered, tmp_path: Path) -> None:
     """Applied once it differs in nothing; deleted with its weights, nothing of it is left."""
     file = tmp_path / "rendered.yaml"
@@ -52,6 +53,7 @@ def test_every_object_can_be_found_again(made: Rendered) -> None:
             assert installation.may_have(manifest.plain), manifest.name
 
 
+@pytest.mark.long
 def test_a_spec_is_rendered_and_applied(live_server: FakeApiServer, flyball: Flyball) -> None:
     """The verbs take the spec itself: what is applied is what `flyball render` prints."""
     example = EXAMPLES / "chat.yaml"

@@ -40,6 +40,7 @@ def test_status_of_nothing_is_a_no(home: Path, capsys: pytest.CaptureFixture[str
     assert "absent" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_install_without_a_network_fails_cleanly(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The real first steps: what is done is kept, what failed is named, and the engine is not taken for usable."""
     assert run("install") == 3

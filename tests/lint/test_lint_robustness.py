@@ -44,6 +44,7 @@ def replaced(value: Any, path: KeyPath, junk: Any) -> Any:
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(PLACES), st.sampled_from(JUNK))
+@pytest.mark.long
 def test_any_value_anywhere(place: tuple[str, KeyPath], junk: Any) -> None:
     """A value of the wrong kind or of an absurd size in any place of a manifest is no defect of ours."""
     name, path = place

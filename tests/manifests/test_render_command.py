@@ -39,6 +39,7 @@ def test_objects_go_to_standard_output_and_objections_to_the_other(
     assert "kubernetes.cluster" in printed.err
 
 
+@pytest.mark.long
 def test_a_folder_can_be_applied_with_kustomize_and_rendered_again(spec: Path, tmp_path: Path) -> None:
     """Each object is in one file that the kustomization names; a second render writes the same."""
     folder = tmp_path / "out"

@@ -89,6 +89,7 @@ def _synthetic_loads() -> list[MeasuredLoad]:
     ]
 
 
+@pytest.mark.long
 def test_known_factors_are_recovered() -> None:
     """Synthetic loads give back the factors they were made with, as far as they tell them apart; others stay."""
     loads = _synthetic_loads()

@@ -58,6 +58,7 @@ def test_one_h200_holds_24_requests_per_second() -> None:
     assert _ttft_p95(found)[2] < 0.2
 
 
+@pytest.mark.long
 def test_sixteen_places_are_too_few() -> None:
     """Measured with `max_num_seqs` 16: the queue grows without bound. The engine cannot complete 24 a second at all."""
     found = _knee(16)
@@ -75,6 +76,7 @@ def test_a_small_cache_is_a_small_batch() -> None:
     assert saturation_rate(_replica(256, 20_000), _traffic()) < 0.8 * saturation_rate(_replica(256), _traffic())
 
 
+@pytest.mark.long
 def test_the_knee_lies_below_saturation_and_in_its_interval() -> None:
     """And a stricter objective has a lower one; one below the chip's floor has none."""
     found = _knee(64)

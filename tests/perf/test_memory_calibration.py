@@ -79,6 +79,7 @@ def test_one_start_predicts_another_with_other_flags() -> None:
     tokens=st.sampled_from([2048, 4096, 16384]),
     share=st.sampled_from([0.5, 0.8, 0.95]),
 )
+@pytest.mark.long
 def test_other_flags_on_a_chip_that_differs_are_predicted(taken: int, factor: float, tokens: int, share: float) -> None:
     """A machine that takes other amounts than the model says is learnt from one start, for other flags within 1 %."""
     truth = MemoryCorrection(non_torch_bytes=taken, activation_factor=factor)

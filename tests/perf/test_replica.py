@@ -37,6 +37,7 @@ def _outcomes(replica: EngineReplica, cuts: list[float]) -> list[Outcome]:
     lengths=st.lists(st.tuples(st.integers(1, 600), st.integers(1, 300)), min_size=1, max_size=12),
     cuts=st.lists(st.floats(0, 3), max_size=12),
 )
+@pytest.mark.long
 def test_looking_more_often_changes_nothing(lengths: list[tuple[int, int]], cuts: list[float]) -> None:
     """Runs of steps may be cut anywhere: the same tokens come at the same times."""
     ends = []

@@ -39,6 +39,7 @@ def cost(outcome: PlanOutcome) -> tuple[bool, float]:
 
 @SLOW
 @given(bounds=st.lists(ttft_ms, min_size=2, max_size=2, unique=True), rate=rates)
+@pytest.mark.long
 def test_a_looser_objective_never_costs_more(
     planner: Callable[..., PlanOutcome], bounds: list[int], rate: float
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_looser_objective_never_costs_more(
 
 @SLOW
 @given(rate=rates, factor=st.floats(min_value=1.05, max_value=4))
+@pytest.mark.long
 def test_more_traffic_never_needs_fewer_replicas(
     planner: Callable[..., PlanOutcome], rate: float, factor: float
 ) -> None:
@@ -68,6 +70,7 @@ def test_more_traffic_never_needs_fewer_replicas(
 
 @SLOW
 @given(rate=rates, ttft=ttft_ms, gone=st.sampled_from(CHIPS))
+@pytest.mark.long
 def test_fewer_accelerators_never_make_it_cheaper(
     planner: Callable[..., PlanOutcome], rate: float, ttft: int, gone: str
 ) -> None:
@@ -79,6 +82,7 @@ def test_fewer_accelerators_never_make_it_cheaper(
 
 @SLOW
 @given(rate=rates, ttft=ttft_ms)
+@pytest.mark.long
 def test_the_plan_is_beaten_by_no_alternative(planner: Callable[..., PlanOutcome], rate: float, ttft: int) -> None:
     """None is cheaper at typical traffic, none as cheap there and cheaper at the peak; and all meet the objective."""
     outcome = planner(spec(rate=rate, ttft=ttft))

@@ -68,6 +68,7 @@ def _winner(session: Session) -> Flags:
 
 
 @pytest.mark.parametrize("truth", [SLOWER, FASTER])
+@pytest.mark.long
 async def test_the_best_is_found_in_four_starts(tmp_path: Path, truth: Efficiency) -> None:
     """On an engine slower or faster than the model thinks: within 5 % of the best of all, and it says why it ends."""
     server = _server(truth)
@@ -79,6 +80,7 @@ async def test_the_best_is_found_in_four_starts(tmp_path: Path, truth: Efficienc
     assert not server.running
 
 
+@pytest.mark.long
 async def test_a_model_that_is_wrong_is_dropped(tmp_path: Path) -> None:
     """One that is sure of rates twice too high: after the first miss the search goes on without it, and ends better."""
     server = _server(SLOWER)
@@ -87,6 +89,7 @@ async def test_a_model_that_is_wrong_is_dropped(tmp_path: Path) -> None:
     assert server.true_rate(_winner(session)) > server.true_rate(START)
 
 
+@pytest.mark.long
 async def test_without_a_model_it_still_climbs(tmp_path: Path) -> None:
     """Golden section and bisection alone beat the start."""
     server = _server()
@@ -94,6 +97,7 @@ async def test_without_a_model_it_still_climbs(tmp_path: Path) -> None:
     assert server.true_rate(_winner(session)) > 4 * server.true_rate(START)
 
 
+@pytest.mark.long
 async def test_flags_that_do_not_start_are_a_refusal_in_the_engines_words(tmp_path: Path) -> None:
     """And larger ones are not tried after them; the end is still better than the start."""
     oom = StartFailure(cause="the GPU's memory does not suffice", evidence="torch.OutOfMemoryError: CUDA out", fix="")
@@ -108,6 +112,7 @@ async def test_flags_that_do_not_start_are_a_refusal_in_the_engines_words(tmp_pa
     assert _winner(session)["max_num_seqs"] in (8, 16)
 
 
+@pytest.mark.long
 async def test_an_interrupted_search_goes_on(tmp_path: Path) -> None:
     """With the trials that ended; the interrupted one is repeated and its start counts; the end is the same."""
     whole = await _search(_server(), _made(tmp_path / "whole"), None)

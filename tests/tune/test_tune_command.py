@@ -59,6 +59,7 @@ def flyball(environment: dict[str, str], tmp_path: Path) -> Flyball:
     return call
 
 
+@pytest.mark.long
 def test_a_search_from_spec_to_spec(flyball: Flyball, spec: Path, tmp_path: Path) -> None:
     """More slots hold more: found, shown, written with the evidence; every trial is kept; the page is one file."""
     done = flyball("tune", spec, "--write", "--out", "run", "-o", "json")
@@ -86,6 +87,7 @@ def test_a_search_from_spec_to_spec(flyball: Flyball, spec: Path, tmp_path: Path
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
+@pytest.mark.long
 def test_an_interruption_stops_the_engine_and_can_be_resumed(
     environment: dict[str, str], flyball: Flyball, spec: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ POOL = "podMonitor/llm/chat-engine/0"
 PATIENCE = 150
 """Tenths of a second until Prometheus has scraped both targets."""
 Captured = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.long  # a Prometheus starts and scrapes
 
 
 class Metrics(BaseHTTPRequestHandler):
