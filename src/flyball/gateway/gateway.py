@@ -6,6 +6,8 @@ import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import aiohttp
+
 from flyball.errors import OutsideError
 from flyball.gateway.admin import Admin
 from flyball.gateway.configuration import bootstrap, to_yaml
@@ -109,6 +111,19 @@ class Gateway:
         with _outside_errors(self._endpoints):
             write_endpoints(self._endpoints, addresses, version=self._version)
 
+    async def until_serving(self) -> None:
+        """Wait until a request would reach a replica: Envoy reads a new list a moment after it was written.
+
+        Raises OutsideError when it does not read it.
+        """
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S), aiohttp.ClientSession() as session:
+                while not await _is_healthy(session, f"{self.url}/health"):
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError as error:
+            what = f"the gateway knows no replica {START_TIMEOUT_S:g} s after one was listed"
+            raise OutsideError(what, fix=f"its log is {self.child.log}") from error
+
     async def stats(self) -> GatewayStats:
         """Raises OutsideError when Envoy does not answer."""
         assert self._admin is not None, "the gateway was not started"
@@ -126,6 +141,14 @@ class Gateway:
                         await asyncio.sleep(POLL_S)
         self._admin = None
         await self._child.stop(grace_s=5.0)
+
+
+async def _is_healthy(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
 
 
 def _allow_open_files(pid: int) -> None:

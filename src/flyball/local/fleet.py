@@ -69,7 +69,7 @@ class Fleet:
         return time.perf_counter() - self.origin
 
     async def start(self, replicas: int) -> None:
-        """Start the gateway and `replicas` engines, and wait until all are ready.
+        """Start the gateway and `replicas` engines, and wait until all are ready and the gateway serves.
 
         Raises OutsideError with the cause as soon as one cannot start.
         """
@@ -77,6 +77,7 @@ class Fleet:
         self._gateway_watch = asyncio.create_task(self._keep_gateway())
         self.scale(replicas)
         await asyncio.gather(*(member.first_start for member in self.members))
+        await self.gateway.until_serving()
 
     def scale(self, desired: int) -> None:
         """Bring the number of replicas to `desired`; returns at once."""
