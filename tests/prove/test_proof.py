@@ -39,6 +39,7 @@ async def _prove(spec: ServingSpec, folder: Path, said: list[str]) -> Proof:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof_module, "CAPACITY_S", 3.0)
     monkeypatch.setattr(proof_module, "SAMPLE_PERIOD_S", 0.25)
+    monkeypatch.setattr(proof_module, "STREAM_TOKENS", 400)  # 4 s here, so that samples see them while replicas drain
     monkeypatch.setenv("FAKE_START_S", "2")  # help takes its time, so that what one replica cannot hold is seen
 
 
