@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick slow static check fmt clean
+.PHONY: demo test quick covered slow static check fmt clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,8 +21,13 @@ demo: $(VENV)/.installed  ## one vLLM replica becomes three under load and one a
 
 test: quick slow  ## every test, real vLLM and real Envoy included
 
-quick: $(VENV)/.ready  ## the tests that start no server but their own small ones, with coverage of the pure packages
-	$(BIN)/pytest -q -n auto --dist worksteal -m "not vllm and not envoy and not long" --cov --cov-report=term
+QUICK = $(BIN)/pytest -q -n auto --dist worksteal -m "not vllm and not envoy and not long"
+
+quick: $(VENV)/.ready  ## the tests that start no server but their own small ones
+	$(QUICK)
+
+covered: $(VENV)/.ready  ## the same, with the coverage of the pure packages, which takes twice as long
+	$(QUICK) --cov --cov-report=term
 
 slow: $(VENV)/.ready  ## the tests that compute for long or start a real vLLM or Envoy, one after another
 	$(BIN)/flyball engine install
@@ -34,7 +39,7 @@ static: $(VENV)/.ready  ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: static quick  ## what can be checked without a real server
+check: static covered  ## what can be checked without a real server
 
 fmt: $(VENV)/.ready  ## put the source in order
 	$(BIN)/ruff format .
