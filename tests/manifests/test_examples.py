@@ -54,6 +54,7 @@ def test_the_text_reads_back_as_the_objects(name: str) -> None:
     assert list(yaml.safe_load_all(to_yaml(manifests))) == [manifest.plain for manifest in manifests]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MATRIX)
 def test_lint_finds_neither_error_nor_warning(name: str) -> None:
     """Over the whole matrix, but for what was asked for and is warned of by render too."""

@@ -198,6 +198,7 @@ def group_of(watch: Watch, name: str) -> dict[str, object]:
     return {"groups": [group for group in rule_file(watch)["groups"] if group["name"] in needed]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ALERT_GROUPS[1:])
 def test_an_alert_fires_when_it_should_and_not_otherwise(name: str, watch: Watch, promtool: Promtool) -> None:
     """With the series of a failure each fires after its time; with those of a service that copes none does."""
