@@ -1,5 +1,6 @@
 """The machine and price rows, and a user's own merged over them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -41,6 +42,29 @@ def test_spot_is_below_on_demand() -> None:
     for offering in spot:
         assert offering.price_usd_per_hour < on_demand[identity(offering.instance_type)].price_usd_per_hour
         assert offering.instance_type.cloud.spot_notice_s
+
+
+def test_prices_of_a_chip_are_of_one_order() -> None:
+    """A whole machine's price taken for one GPU's, or one GPU's for the machine's, is eight times off; no cloud is."""
+    for chip in CATALOG.accelerators:
+        rates = [
+            each.price_usd_per_accelerator_hour
+            for each in CATALOG.offerings(accelerator=chip.name, capacity_type="on-demand")
+        ]
+        assert not rates or max(rates) < 4 * min(rates)
+
+
+def test_names_that_tell_the_number_of_gpus_are_right() -> None:
+    """GCP's `-8g`, Lambda's `8x_` and RunPod's ` x1` say how many there are; AWS's 24xlarge and 48xlarge have 8."""
+    told = 0
+    for machine in CATALOG.instance_types:
+        found = re.search(r"-(\d)g$|_(\d)x_| x(\d)$", machine.name)
+        if found:
+            told += 1
+            assert machine.accelerator_count == int(next(filter(None, found.groups())))
+        elif machine.name.endswith(("24xlarge", "48xlarge")):
+            assert machine.accelerator_count == 8
+    assert told > 15
 
 
 def test_more_gpus_of_a_kind_do_not_cost_less() -> None:
