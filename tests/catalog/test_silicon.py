@@ -1,4 +1,4 @@
-"""Data sheet figures against the silicon: a sparse rate, a bidirectional link or bits for bytes cannot pass for them."""
+"""Data sheet figures against the silicon: no sparse rate, bidirectional link or bits for bytes can pass for them."""
 
 from typing import NamedTuple
 
