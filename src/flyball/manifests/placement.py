@@ -5,8 +5,10 @@ from typing import Any
 from flyball.manifests.design import CAPACITY_LABEL, Capacity, ServiceDesign
 from flyball.manifests.manifest import Because
 
-DRIVER_LABEL, LEAST_DRIVER = "nvidia.com/cuda.driver.major", 580
-"""GPU feature discovery's label; the vLLM image has CUDA 13.0, which needs driver R580 or newer."""
+DRIVER_LABELS = ("nvidia.com/cuda.driver-version.major", "nvidia.com/cuda.driver.major")
+"""GPU feature discovery's, and the one it had before 0.15; releases between write both."""
+LEAST_DRIVER = 580
+"""The vLLM image has CUDA 13.0, which needs driver R580 or newer."""
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 """GPU feature discovery's; outside clouds a node has nothing else that tells its GPU."""
 EKS_LABEL = "k8s.amazonaws.com/accelerator"
@@ -35,8 +37,11 @@ def node_affinity(design: ServiceDesign, capacity: Capacity) -> dict[str, Any]:
     wanted = [*gpu_requirements(design), *_capacity_requirements(design, capacity)]
     terms = Because(
         [
-            {"matchExpressions": [*wanted, {"key": DRIVER_LABEL, "operator": "DoesNotExist"}]},
-            {"matchExpressions": [*wanted, {"key": DRIVER_LABEL, "operator": "Gt", "values": [str(LEAST_DRIVER - 1)]}]},
+            {"matchExpressions": [*wanted, *({"key": label, "operator": "DoesNotExist"} for label in DRIVER_LABELS)]},
+            *(
+                {"matchExpressions": [*wanted, {"key": label, "operator": "Gt", "values": [str(LEAST_DRIVER - 1)]}]}
+                for label in DRIVER_LABELS
+            ),
         ],
         f"The image's CUDA 13 needs driver {LEAST_DRIVER} or newer. A node that does not tell its driver yet may be"
         " new: an autoscaler adds none for a label that nodes get only later.",

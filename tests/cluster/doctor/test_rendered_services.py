@@ -18,12 +18,14 @@ from flyball.cli.main import run
 from flyball.cluster.connection import connect
 from flyball.cluster.doctor import ExpectedService, Walk, expected_service, gather, walk
 from flyball.cluster.doctor.facts import Sample, Target
+from flyball.cluster.doctor.scheduling import label_mismatches
 from flyball.manifests.queries import adapter_rule
 from sound_cluster import prometheus_answers
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "manifests" / "data"
-DRIVER = {"nvidia.com/cuda.driver.major": "595", "nvidia.com/cuda.driver-version.major": "595"}
+NEW_LABEL, OLD_LABEL = "nvidia.com/cuda.driver-version.major", "nvidia.com/cuda.driver.major"
+DRIVER = {OLD_LABEL: "595", NEW_LABEL: "595"}
 PROXY = "/api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy"
 CLASSES = {"efs": "efs.csi.aws.com", "filestore-premium": "filestore.csi.storage.gke.io"}
 SERVICES = {
@@ -156,6 +158,27 @@ def test_rendered_service_is_sound(example: Example, tmp_path: Path) -> None:
     assert [(link.id, link.state, link.answer, link.symptoms) for link in found.links if link.state != "ok"] == []
     assert len(service.queries) == 1
     assert service.dcgm_fields
+
+
+@pytest.mark.parametrize(
+    ("driver", "is_let_in"),
+    [
+        ({}, True),
+        ({OLD_LABEL: "595"}, True),
+        ({NEW_LABEL: "595"}, True),
+        ({NEW_LABEL: "595", OLD_LABEL: "595"}, True),
+        ({OLD_LABEL: "570"}, False),
+        ({NEW_LABEL: "570"}, False),
+        ({NEW_LABEL: "570", OLD_LABEL: "570"}, False),
+    ],
+)
+def test_an_old_driver_is_known_by_either_label(driver: Mapping[str, str], is_let_in: bool) -> None:
+    """Nodes that do not tell their driver are let in; those with a driver that cannot run the image are not."""
+    labels = {"karpenter.k8s.aws/instance-gpu-name": "a10g", **driver}
+
+    mismatches = label_mismatches(service_of("guide").engines[0].pod, labels)
+
+    assert (not mismatches) == is_let_in, mismatches
 
 
 def test_before_anything_is_applied(tmp_path: Path) -> None:
