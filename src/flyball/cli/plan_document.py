@@ -4,7 +4,7 @@ from math import isfinite
 from typing import Any
 
 from flyball.catalog import Offering
-from flyball.planning import Candidate, Derived, Estimate, LatencyEstimate, OperatingPoint, Plan, PlanOutcome
+from flyball.planning import Candidate, Derived, Estimate, LatencyEstimate, Measured, OperatingPoint, Plan, PlanOutcome
 
 
 def plan_document(outcome: PlanOutcome) -> dict[str, Any]:
@@ -83,6 +83,7 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
             "bound": candidate.capacity.bound,
             "in_system": candidate.capacity.in_system,
             "saturation_requests_per_second": candidate.saturation_rate,
+            "measured": None if candidate.measured is None else _measured(candidate.measured),
         },
         "typical": _point(candidate.typical),
         "peak": _point(candidate.peak),
@@ -109,6 +110,19 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
             "source": candidate.calibration.source,
             "as_of": candidate.calibration.as_of,
         },
+    }
+
+
+def _measured(measured: Measured) -> dict[str, Any]:
+    record = measured.record
+    return {
+        "used": measured.ignored is None,
+        "ignored": measured.ignored,
+        "requests_per_second": record.requests_per_s,
+        "error": record.error,
+        "model_requests_per_second": measured.model_rate,
+        "run": record.run,
+        "date": record.date.isoformat(),
     }
 
 

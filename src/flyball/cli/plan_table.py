@@ -34,6 +34,8 @@ def _print_chosen(spec: ServingSpec, plan: Plan, say: Say) -> None:
     _print_points(spec, chosen, say)
     capacity, replicas = chosen.capacity, chosen.replicas
     say(f"one replica holds {capacity.rate:.3g} req/s within {capacity.bound}, {capacity.in_system:.0f} requests in it")
+    if chosen.measured is not None:
+        say(chosen.measured.text)
     say(
         f"replicas {replicas.needed_typical} for typical traffic and {replicas.needed_peak} for the peak, 1 more to"
         f" lose: scaling.min {replicas.min.value}, max {replicas.max.value},"

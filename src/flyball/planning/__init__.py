@@ -6,6 +6,7 @@ from flyball.planning.demand import Demand, demand
 from flyball.planning.derived import Derived
 from flyball.planning.fleet import Replicas
 from flyball.planning.interval import Estimate, LatencyEstimate
+from flyball.planning.measured import Measured
 from flyball.planning.money import BreakEven, Cost, SpotAssumptions, Tariff, TokenPrice
 from flyball.planning.plan import Plan, PlanOutcome
 from flyball.planning.rental import Rental
@@ -23,6 +24,7 @@ __all__ = [
     "Derived",
     "Estimate",
     "LatencyEstimate",
+    "Measured",
     "Misfit",
     "OperatingPoint",
     "Plan",

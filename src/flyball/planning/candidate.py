@@ -9,6 +9,7 @@ from flyball.planning.configuration import Configuration
 from flyball.planning.derived import Derived
 from flyball.planning.fleet import Replicas
 from flyball.planning.interval import LatencyEstimate
+from flyball.planning.measured import Measured
 from flyball.planning.money import Cost, Tariff, TokenPrice
 from flyball.planning.replica_load import Capacity
 from flyball.planning.sizing import Engine
@@ -48,6 +49,8 @@ class Candidate:
     """From the container's start to ready."""
     calibration: Calibration
     """The factors of the step times, and what predictions with them are worth."""
+    measured: Measured | None = None
+    """What became of the spec's `measured` record, if it has one."""
 
     @property
     def label(self) -> str:

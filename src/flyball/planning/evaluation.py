@@ -13,6 +13,7 @@ from flyball.planning.demand import Demand
 from flyball.planning.derived import Derived
 from flyball.planning.fleet import SPARE, Replicas, needed, replicas
 from flyball.planning.interval import estimated
+from flyball.planning.measured import Measured, mismatch
 from flyball.planning.money import SpotAssumptions, Tariff, tariffs, token_price
 from flyball.planning.rental import Rental
 from flyball.planning.replica_load import Capacity, ReplicaLoad
@@ -39,13 +40,42 @@ class Evaluation:
     rentals: Sequence[Rental]
     calibration: Calibration
     assumptions: SpotAssumptions
+    vllm: str
 
     @cached_property
     def load(self) -> ReplicaLoad:
+        """As the model has it, on the clock of the spec's `measured` record where that is of this configuration."""
+        if self.measured is None or self.measured.model_rate is None:
+            return self._modelled
+        pace = self.measured.record.requests_per_s / self.measured.model_rate
+        return ReplicaLoad(self._modelled.model, self.sized.budget, self.demand, pace=pace)
+
+    @cached_property
+    def _modelled(self) -> ReplicaLoad:
         settings = self.sized.budget.settings
         model = served_model(self.architecture, settings)
         step = StepModel(model, self.configuration.accelerator, settings, self.calibration.efficiency)
         return ReplicaLoad(step, self.sized.budget, self.demand)
+
+    @cached_property
+    def measured(self) -> Measured | None:
+        """What the spec's record says here."""
+        record, slo = self.spec.measured, self.spec.slo
+        if record is None:
+            return None
+        ignored = mismatch(
+            record,
+            spec=self.spec,
+            demand=self.demand,
+            configuration=self.configuration,
+            engine=self.sized.engine,
+            vllm=self.vllm,
+        )
+        if ignored is None and self._modelled.idle().misses(slo) is not None:
+            ignored = "the model misses the objective on an idle server, and latency would have to come from it"
+        if ignored is not None:
+            return Measured(record=record, ignored=ignored)
+        return Measured(record=record, ignored=None, model_rate=self._modelled.capacity(slo).rate)
 
     @cached_property
     def start_s(self) -> Derived[float]:
@@ -164,6 +194,7 @@ class Evaluation:
             one_lost=estimated(self.load, demand.peak_rate.value / max(1, fleet.peak - 1), self.calibration),
             start_s=self.start_s,
             calibration=self.calibration,
+            measured=self.measured,
         )
 
     def _point(self, rate: float, count: int, capacity: Capacity, tariff: Tariff) -> OperatingPoint:

@@ -99,6 +99,9 @@ class Plan:
             f"the sample of requests, served in virtual time, meets the objective up to here: {capacity.bound};"
             f" at most {saturation:.3g} with every slot taken"
         )
+        measured = self.chosen.measured
+        if measured is not None:
+            reason = measured.text if measured.ignored is None else f"{reason}; {measured.text}"
         return Derived(value=capacity.rate, reason=reason)
 
     @property

@@ -50,10 +50,14 @@ class Capacity:
 
 
 class ReplicaLoad:
-    """Answers are kept, and the same sample of requests is served at every rate."""
+    """Answers are kept, and the same sample of requests is served at every rate.
 
-    def __init__(self, model: StepModel, budget: MemoryBudget, demand: Demand) -> None:
-        self.model = model
+    `pace` is how many times the model's rate a replica was measured to hold: its latency at any rate is then what the
+    model says at that rate over `pace`, so that it meets the objective up to the rate that was measured.
+    """
+
+    def __init__(self, model: StepModel, budget: MemoryBudget, demand: Demand, *, pace: float = 1.0) -> None:
+        self.model, self.pace = model, pace
         self.pool_tokens = budget.kv_cache.tokens
         self.demand = demand
         settings = budget.settings
@@ -71,7 +75,7 @@ class ReplicaLoad:
         output = self.demand.mean_output_tokens
         decode_s = self._decode_s(self.most) * output / self.most
         api_s = self.model.efficiency.request_s + output * self.model.efficiency.token_s
-        return 1 / max(self.prefill_s(self.most) + decode_s, api_s)
+        return self.pace / max(self.prefill_s(self.most) + decode_s, api_s)
 
     def prefill_s(self, sequences: float) -> float:
         """Seconds that a mean prompt adds to a step in which that many sequences decode."""
@@ -100,7 +104,7 @@ class ReplicaLoad:
             # Those that find the engine filling up are not counted; as many more as fill it are.
             filling = round(2 * self.in_steady_state(rate))
             count = _MEASURED + 2 * filling if filling > 2 else _MEASURED_IDLE
-            loads = self.traffic.arrivals(rate, min(count, SAMPLE))
+            loads = self.traffic.arrivals(rate / self.pace, min(count, SAMPLE))
             served = serve(self.model, loads, kv_cache_tokens=self.pool_tokens)
             self._known[rate] = _latency(served[min(filling, len(served) // 2) :], rate)
         return self._known[rate]
@@ -122,6 +126,7 @@ class ReplicaLoad:
 
     def in_steady_state(self, rate: float) -> float:
         """Sequences that decode at once at `rate`, by Little's law; all that may, if they cannot keep up."""
+        rate /= self.pace
         busy = rate * self.prefill_s(self.most)
         low, high = 0.0, self.most
         for _ in range(12):

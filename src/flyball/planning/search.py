@@ -58,6 +58,7 @@ def plan(
             rentals=[place for place in places if place.holds(configuration)],
             calibration=calibration_for(configuration.accelerator, release.version, calibrations),
             assumptions=SpotAssumptions(reclaims_per_machine_hour=spec.hardware.spot.reclaims_per_machine_hour),
+            vllm=release.version,
         )
         for configuration, engine in engines
     ]

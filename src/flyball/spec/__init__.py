@@ -4,11 +4,12 @@ Pure: text in, values out. Files are read by whoever was given the path.
 """
 
 from flyball.spec.autoscaling import BehaviorSpec, PolicySpec, RulesSpec, ScalingSpec, Signal
+from flyball.spec.flags import FlagValue
 from flyball.spec.kubernetes import KubernetesSpec, TolerationSpec, WeightsSpec
+from flyball.spec.measured import MeasuredSpec
 from flyball.spec.objective import SLO, LatencyMetric, Percentiles
 from flyball.spec.reading import parse_model, parse_yaml
 from flyball.spec.serving import (
-    FlagValue,
     GatewaySpec,
     HardwareSpec,
     LocalSpec,
@@ -36,6 +37,7 @@ __all__ = [
     "Lengths",
     "LocalSpec",
     "LogNormal",
+    "MeasuredSpec",
     "ModelSpec",
     "NumbersSpec",
     "Percentiles",

@@ -3,38 +3,18 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from flyball.spec.autoscaling import BehaviorSpec, RulesSpec, ScalingSpec
+from flyball.spec.flags import FlagName, FlagValue, pattern
 from flyball.spec.kubernetes import KubernetesSpec
+from flyball.spec.measured import MeasuredSpec
 from flyball.spec.objective import SLO, Percentiles
 from flyball.spec.quantities import Bytes, PositiveSeconds, Seconds, SpecModel
 from flyball.spec.traffic import WorkloadShape
 from flyball.spec.tune import TuneSpec
 
-
-def _scalar(value: object) -> object:
-    if not isinstance(value, bool | int | float | str):
-        raise ValueError("a flag's value must be a number, a string, true or false")
-    return value
-
-
-_FLAG_NAME = r"[a-z][a-z0-9_]*"
 _SERVICE_NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
-
-
-def _flag_name(name: str) -> str:
-    if not re.fullmatch(_FLAG_NAME, name):
-        raise ValueError(f"spell a flag with underscores: {name.strip('-').replace('-', '_').lower()}")
-    return name
 
 
 def _service_name(name: str) -> str:
@@ -49,14 +29,6 @@ def _at_least_64_mi(count: int) -> int:
     return count
 
 
-def _pattern(pattern: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
-
-
-FlagName = Annotated[str, AfterValidator(_flag_name), _pattern(_FLAG_NAME)]
-"""A vLLM flag, with underscores."""
-FlagValue = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
-"""The value of one vLLM flag."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -144,7 +116,7 @@ class ProveSpec(SpecModel):
 class ServingSpec(SpecModel):
     """One service: a model, its objective, its traffic and its limits."""
 
-    name: Annotated[str, AfterValidator(_service_name), _pattern(_SERVICE_NAME)] = "chat"
+    name: Annotated[str, AfterValidator(_service_name), pattern(_SERVICE_NAME)] = "chat"
     """Names every object; lower case, digits and dashes."""
     model: ModelSpec
     slo: SLO = SLO(ttft=Percentiles(p95=0.2), tpot=Percentiles(p95=0.05))
@@ -158,3 +130,5 @@ class ServingSpec(SpecModel):
     local: LocalSpec = LocalSpec()
     prove: ProveSpec = ProveSpec()
     tune: TuneSpec = TuneSpec()
+    measured: MeasuredSpec | None = None
+    """What a replica was measured to hold: `flyball tune --write` fills it in, `plan` uses it where all of it fits."""
