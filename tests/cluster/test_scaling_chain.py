@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from flyball.cluster.scaling_chain import UNKNOWN, ScalingChain, scaling_chains
+from flyball.cluster.hpa_metrics import UNKNOWN
+from flyball.cluster.scaling_chain import ScalingChain, scaling_chains
 from plain_service import body, deployment, scaled_object
 
 Object = dict[str, Any]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from flyball.cluster.conditions import condition
 from flyball.cluster.objects import PlainObject, dig
 
 GPU = "nvidia.com/gpu"
@@ -72,14 +73,14 @@ def _explain(pod: PlainObject, events: Sequence[PlainObject]) -> tuple[Phase, st
     if phase == "Failed":
         reason = f"{dig(pod, 'status', 'reason', default='Failed')}: {dig(pod, 'status', 'message', default='')}"
         return "failing", reason.rstrip(": "), ""
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return _unscheduled(str(scheduled.get("message", "")), events)
     for status in _containers(pod):
         waiting = dig(status, "state", "waiting")
         if waiting is not None and waiting.get("reason") not in ("PodInitializing", None):
             return _waiting(status, waiting, events)
-    if _condition(pod, "Ready").get("status") == "True":
+    if condition(pod, "Ready").get("status") == "True":
         return "ready", "", ""
     for status in dig(pod, "status", "initContainerStatuses", default=()):
         if dig(status, "state", "running") is not None and not status.get("started", False):
@@ -133,11 +134,6 @@ def _unready(pod: PlainObject, events: Sequence[PlainObject]) -> tuple[Phase, st
     if not late[0].get("started", False):
         return "starting", f"{name}: starts, its startup probe has not passed yet{said}", ""
     return "failing", f"{name}: runs, but its readiness probe fails{said}", ""
-
-
-def _condition(pod: PlainObject, kind: str) -> Mapping[str, Any]:
-    conditions = dig(pod, "status", "conditions", default=())
-    return next((each for each in conditions if each.get("type") == kind), {})
 
 
 def _containers(pod: PlainObject) -> list[Mapping[str, Any]]:

@@ -1,9 +1,9 @@
 """Whether an applied object has become what it should be: from its status alone."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from flyball.cluster.conditions import condition
 from flyball.cluster.objects import ObjectKey, PlainObject, dig, key_of
 
 State = Literal["ready", "waiting", "failed"]
@@ -43,7 +43,7 @@ def _deployment(body: PlainObject) -> tuple[State, str]:
     status = body.get("status") or {}
     if int(status.get("observedGeneration", 0)) < int(dig(body, "metadata", "generation", default=0)):
         return "waiting", "not seen by its controller yet"
-    progressing = _condition(body, "Progressing")
+    progressing = condition(body, "Progressing")
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         return "failed", f"gave up: {progressing.get('message', 'its progress deadline has passed')}"
     updated, available = int(status.get("updatedReplicas", 0)), int(status.get("availableReplicas", 0))
@@ -55,24 +55,19 @@ def _deployment(body: PlainObject) -> tuple[State, str]:
 
 
 def _job(body: PlainObject) -> tuple[State, str]:
-    failed = _condition(body, "Failed")
+    failed = condition(body, "Failed")
     if failed.get("status") == "True":
         return "failed", f"{failed.get('reason', 'Failed')}: {failed.get('message', '')}".rstrip(": ")
-    if _condition(body, "Complete").get("status") == "True":
+    if condition(body, "Complete").get("status") == "True":
         return "ready", "complete"
     failures = int(dig(body, "status", "failed", default=0))
     return "waiting", f"running, {failures} attempts failed" if failures else "running"
 
 
 def _scaled_object(body: PlainObject) -> tuple[State, str]:
-    ready = _condition(body, "Ready")
+    ready = condition(body, "Ready")
     if ready.get("status") == "True":
         return "ready", "ready"
     if ready.get("status") == "False":  # KEDA tries again: a Prometheus that is not there yet is no end
         return "waiting", f"{ready.get('reason', '')}: {ready.get('message', '')}".strip(": ")
     return "waiting", "not seen by KEDA yet"
-
-
-def _condition(body: PlainObject, kind: str) -> Mapping[str, Any]:
-    conditions = dig(body, "status", "conditions", default=())
-    return next((each for each in conditions if each.get("type") == kind), {})

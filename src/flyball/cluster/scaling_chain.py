@@ -1,24 +1,11 @@
 """ScaledObject -> HPA -> Deployment, read as one chain: what the signal is, what it is held to, what was decided."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from flyball.cluster.conditions import SCALED_TO_ZERO, condition, conditions, troubles
+from flyball.cluster.hpa_metrics import Signal, signals
 from flyball.cluster.objects import PlainObject, dig, key_of
-from flyball.scaling.quantity import format_milli, milli_value
-
-UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signal:
-    """One metric of an HPA. `current` is UNKNOWN where the HPA got no value."""
-
-    name: str
-    current: str
-    target: str
-    kind: str
-    """AverageValue (a replica), Value, Utilization."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +67,7 @@ def _chain(
     spec, status = body.get("spec") or {}, body.get("status") or {}
     name = key_of(body).name
     sources = {("HorizontalPodAutoscaler", name)} | ({("ScaledObject", key_of(scaled).name)} if scaled else set())
-    conditions = [*(_troubles(scaled, "ScaledObject") if scaled else ()), *_hpa_troubles(hpa)]
+    wrong = [*_troubles(scaled, "ScaledObject"), *_hpa_troubles(hpa)]
     return ScalingChain(
         deployment=deployment,
         scaled_object=key_of(scaled).name if scaled else "",
@@ -89,8 +76,8 @@ def _chain(
         max_replicas=int(spec.get("maxReplicas") or dig(scaled, "spec", "maxReplicaCount", default=0)),
         current=int(status.get("currentReplicas") or 0),
         desired=int(status.get("desiredReplicas") or 0),
-        signals=tuple(_signals(spec.get("metrics") or (), status.get("currentMetrics") or ())),
-        conditions=tuple(conditions),
+        signals=signals(hpa),
+        conditions=tuple(wrong),
         remarks=tuple(_remarks(hpa, scaled)),
         decisions=tuple(_decisions(events, sources)),
     )
@@ -101,69 +88,28 @@ def _target(scaler: PlainObject) -> str:
     return str(reference.get("name", "")) if reference.get("kind") in (None, "Deployment") else ""
 
 
-def _signals(metrics: Sequence[Mapping[str, Any]], current: Sequence[Mapping[str, Any]]) -> Iterator[Signal]:
-    """Current values are found by type and name: the controller leaves out those that it could not get."""
-    for metric in metrics:
-        source = _source(metric)
-        kind = str(dig(source, "target", "type", default=""))
-        now = next((_source(each) for each in current if _name(each) == _name(metric)), {})
-        key = {"AverageValue": "averageValue", "Value": "value", "Utilization": "averageUtilization"}.get(kind, "")
-        value = dig(now, "current", key)
-        yield Signal(
-            name=_name(metric)[1],
-            current=UNKNOWN if value is None else _plain(value),
-            target=_plain(dig(source, "target", key, default="")),
-            kind=kind,
-        )
-
-
-def _source(metric: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part that is named as the type: Pods -> pods, ContainerResource -> containerResource."""
-    kind = str(metric.get("type", ""))
-    return metric.get(kind[:1].lower() + kind[1:]) or {}
-
-
-def _name(metric: Mapping[str, Any]) -> tuple[str, str]:
-    source = _source(metric)
-    return str(metric.get("type", "")), str(dig(source, "metric", "name") or source.get("name", ""))
-
-
-def _plain(quantity: Any) -> str:
-    """7500m is 7.5."""
-    try:
-        return format_milli(milli_value(quantity))
-    except ValueError:
-        return str(quantity)
-
-
 def _hpa_troubles(hpa: PlainObject | None) -> list[Condition]:
     if hpa is None:
         message = "KEDA makes the HPA; is its operator running?"
         return [Condition(source="ScaledObject", type="HPA", status="False", reason="NoHPA", message=message)]
-    return [each for each in _troubles(hpa, "HPA") if each.reason != "ScalingDisabled"]
+    return [each for each in _troubles(hpa, "HPA") if each.reason != SCALED_TO_ZERO]
 
 
-def _troubles(body: PlainObject, source: str) -> Iterator[Condition]:
-    """Ready, AbleToScale and ScalingActive should be true; KEDA's Fallback should not."""
-    for condition in dig(body, "status", "conditions", default=()):
-        kind, status = str(condition.get("type", "")), str(condition.get("status", ""))
-        is_bad = (kind in ("Ready", "AbleToScale", "ScalingActive") and status == "False") or (
-            kind == "Fallback" and status == "True"
-        )
-        if is_bad:
-            reason, message = str(condition.get("reason", "")), str(condition.get("message", ""))
-            yield Condition(source=source, type=kind, status=status, reason=reason, message=message)
+def _troubles(body: PlainObject | None, source: str) -> Iterator[Condition]:
+    for each in troubles(body):
+        kind, status, reason, message = (str(each.get(key, "")) for key in ("type", "status", "reason", "message"))
+        yield Condition(source=source, type=kind, status=status, reason=reason, message=message)
 
 
 def _remarks(hpa: PlainObject | None, scaled: PlainObject | None) -> Iterator[str]:
-    for condition in dig(hpa, "status", "conditions", default=()):
-        if condition.get("type") == "ScalingLimited" and condition.get("status") == "True":
-            yield f"limited: {condition.get('message', '')}"
-        if condition.get("reason") == "ScalingDisabled":
+    for each in conditions(hpa):
+        if each.get("type") == "ScalingLimited" and each.get("status") == "True":
+            yield f"limited: {each.get('message', '')}"
+        if each.get("reason") == SCALED_TO_ZERO:
             yield "scaling is disabled: the Deployment has no replicas"
-    for condition in dig(scaled, "status", "conditions", default=()):
-        if condition.get("type") == "Paused" and condition.get("status") == "True":
-            yield f"paused: {condition.get('message', '')}"
+    paused = condition(scaled, "Paused")
+    if paused.get("status") == "True":
+        yield f"paused: {paused.get('message', '')}"
 
 
 def _decisions(events: Sequence[PlainObject], sources: set[tuple[str, str]], *, last: int = 5) -> Iterator[str]:

@@ -119,7 +119,9 @@ def scaled_to_zero_by_keda(bench: Bench) -> None:
 def adapter_by_config_map(bench: Bench) -> None:
     """The Prometheus Adapter feeds the HPA, its rules in a ConfigMap: one value a pod."""
     bench.rendered = [each for each in bench.rendered if each["kind"] != "ScaledObject"]
-    metric = {"type": "Pods", "pods": {"metric": {"name": "waiting"}, "current": {"averageValue": "3"}}}
+    target = {"type": "AverageValue", "averageValue": "10"}
+    pods = {"metric": {"name": "waiting"}, "target": target, "current": {"averageValue": "3"}}
+    metric = {"type": "Pods", "pods": pods}
     spec = {**bench.live_object(HPA)["spec"], "metrics": [metric]}
     metadata = {"name": "chat-engine", "namespace": "llm"}
     bench.rendered.append({"kind": HPA, "apiVersion": "autoscaling/v2", "metadata": metadata, "spec": spec})

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from flyball.cluster.conditions import SCALED_TO_ZERO, condition, conditions, says, troubles
 from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService, targets
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.reading import condition, name, named, place, rows, says, table, text
+from flyball.cluster.doctor.reading import name, named, place, table, text
 from flyball.cluster.doctor.resource import AUTOSCALERS, SCALED_OBJECTS
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
+from flyball.cluster.hpa_metrics import UNKNOWN, signals
 from flyball.cluster.objects import PlainObject, dig
 
 _PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas", "autoscaling.keda.sh/paused-scale-out")
@@ -14,7 +16,7 @@ _FIXES = {
     "FailedGetExternalMetric": "KEDA's operator log says what Prometheus answered it (address, authModes, CA)",
     "FailedGetPodsMetric": "the adapter has no value for these pods: its rule, and its log",
     "FailedGetScale": "the target does not exist under that name and API version",
-    "ScalingDisabled": "the Deployment has 0 replicas, and an HPA leaves it there: scale it to the minimum once",
+    SCALED_TO_ZERO: "the Deployment has 0 replicas, and an HPA leaves it there: scale it to the minimum once",
     "AmbiguousSelector": "two HPAs select the same pods: make the selectors of their Deployments differ",
     "InvalidSelector": "the Deployment's selector cannot be read",
 }
@@ -37,18 +39,17 @@ def _scaled_object_symptoms(facts: ClusterFacts, wanted: PlainObject) -> Iterato
     if paused:
         fix = f"kubectl annotate scaledobject {name(live)} {paused[0]}-"
         yield broken(place(live), asked="annotations", answered=f"{paused[0]}: KEDA leaves the replicas alone", fix=fix)
-    ready, fallback = condition(live, "Ready"), condition(live, "Fallback")
-    if not ready:
+    if not condition(live, "Ready"):
         fix = "is KEDA's operator running, and does it watch this namespace (WATCH_NAMESPACE)?"
         yield broken(place(live), asked="condition Ready", answered="no condition at all", fix=fix)
-    elif ready.get("status") != "True":
+    for found in troubles(live):
+        kind, answered = text(found, "type"), f"{text(found, 'status')}, {says(found)}"
         fix = "the message is KEDA's: the query, the address or the target is wrong"
-        yield broken(place(live), asked="condition Ready", answered=f"{ready.get('status')}, {says(ready)}", fix=fix)
-    if fallback.get("status") == "True":
-        number = text(live, "spec", "fallback", "replicas")
-        answered = f"True, {says(fallback)}: {number} replicas, whatever the load".replace(", :", ":")
-        fix = "repair the way from KEDA to Prometheus; Ready stays True meanwhile"
-        yield broken(place(live), asked="condition Fallback", answered=answered, fix=fix)
+        if kind == "Fallback":
+            number = text(live, "spec", "fallback", "replicas")
+            answered = f"{answered}: {number} replicas, whatever the load".replace(", :", ":")
+            fix = "repair the way from KEDA to Prometheus; Ready stays True meanwhile"
+        yield broken(place(live), asked=f"condition {kind}", answered=answered, fix=fix)
 
 
 def autoscalers_of(engine: EngineWorkload, autoscalers: Sequence[PlainObject]) -> Sequence[PlainObject]:
@@ -75,13 +76,12 @@ def check_autoscaler(facts: ClusterFacts, expected: ExpectedService) -> Checked:
 
 def _autoscaler_symptoms(autoscaler: PlainObject, engine: EngineWorkload) -> Iterator[Symptom]:
     here = place(autoscaler)
-    for kind in ("AbleToScale", "ScalingActive"):
-        found = condition(autoscaler, kind)
-        is_at_zero = found.get("reason") == "ScalingDisabled" and not engine.least  # KEDA brings it back from 0
-        if found.get("status") == "False" and not is_at_zero:
+    for found in troubles(autoscaler):
+        if found.get("reason") != SCALED_TO_ZERO or engine.least:  # KEDA brings it back from 0
             fix = _FIXES.get(text(found, "reason"), "the message is the HPA controller's own")
-            yield broken(here, asked=f"condition {kind}", answered=f"False, {says(found)}", fix=fix)
-    if not rows(autoscaler, "status", "conditions"):
+            answered = f"{text(found, 'status')}, {says(found)}"
+            yield broken(here, asked=f"condition {text(found, 'type')}", answered=answered, fix=fix)
+    if not conditions(autoscaler):
         fix = "wait one sync period (15 s); if it stays, the controller manager does not run"
         yield risky(here, asked="conditions", answered="none yet", fix=fix)
     elif condition(autoscaler, "ScalingActive").get("status") == "True":
@@ -99,24 +99,8 @@ def _autoscaler_symptoms(autoscaler: PlainObject, engine: EngineWorkload) -> Ite
 
 def _unknown(autoscaler: PlainObject) -> Iterator[Symptom]:
     """Metrics of the spec without a current value: what kubectl shows as <unknown>."""
-    current = [metric_name(each) for each in rows(autoscaler, "status", "currentMetrics") if _has_value(each)]
-    for metric in rows(autoscaler, "spec", "metrics"):
-        if metric_name(metric) not in current:
-            asked = f"the current value of {metric_name(metric)}"
+    for signal in signals(autoscaler):
+        if signal.current == UNKNOWN:
             fix = "the metrics API gave none at the last sync: the links before this one say why"
+            asked = f"the current value of {signal.name}"
             yield broken(place(autoscaler), asked=asked, answered="<unknown>", fix=fix)
-
-
-def metric_name(metric: PlainObject) -> str:
-    """Of an entry of an HPA's `metrics` or `currentMetrics`."""
-    source = source_of(metric)
-    return text(source, "metric", "name") or text(source, "name")
-
-
-def source_of(metric: PlainObject) -> PlainObject:
-    kind = text(metric, "type")
-    return table(metric, kind[:1].lower() + kind[1:])
-
-
-def _has_value(metric: PlainObject) -> bool:
-    return any(value not in (None, "") for value in table(source_of(metric), "current").values())

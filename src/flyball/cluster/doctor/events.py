@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from flyball.cluster.conditions import says
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.reading import says, text
+from flyball.cluster.doctor.reading import text
 from flyball.cluster.doctor.resource import EVENTS
 from flyball.cluster.objects import PlainObject
 

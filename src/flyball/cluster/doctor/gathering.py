@@ -10,13 +10,14 @@ from datetime import datetime
 
 from flyball.cluster.api_server import ApiServer
 from flyball.cluster.custom_kinds import MissingKind, missing_kinds
-from flyball.cluster.doctor.autoscaler import autoscalers_of, metric_name, source_of
+from flyball.cluster.doctor.autoscaler import autoscalers_of
 from flyball.cluster.doctor.expected import ExpectedService
 from flyball.cluster.doctor.facts import Answer, ClusterFacts, MetricAnswer, PrometheusFacts, Sample
 from flyball.cluster.doctor.promql_api import ask, directly, service_path, through
 from flyball.cluster.doctor.questions import questions
 from flyball.cluster.doctor.reading import amount, name, namespace, place, rows, table, text
 from flyball.cluster.doctor.resource import ALL_PODS, AUTOSCALERS, PROMETHEUSES, RESOURCES, Resource
+from flyball.cluster.hpa_metrics import metric_name, metric_source
 from flyball.cluster.objects import ObjectKey, PlainObject, dig, key_of
 from flyball.cluster.refusals import ForbiddenError, RefusedError, UnreachableError
 from flyball.errors import OutsideError
@@ -175,7 +176,7 @@ def _metrics(api: ApiServer, expected: ExpectedService, found: _Gathered) -> Ite
                     what = metric_name(metric)
                     inside = "pods/*/" if metric["type"] == "Pods" else ""
                     path = f"/apis/{group}/v1beta1/namespaces/{expected.namespace}/{inside}{what}"
-                    asked = engine.selector if inside else table(source_of(metric), "metric", "selector")
+                    asked = engine.selector if inside else table(metric_source(metric), "metric", "selector")
                     answer = _metric(api, path, table(asked, "matchLabels"))
                     yield MetricAnswer(autoscaler=place(autoscaler), metric=what, path=path, answer=answer)
 

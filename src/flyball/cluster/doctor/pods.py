@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from flyball.cluster.conditions import condition, says
 from flyball.cluster.doctor.events import events_of
 from flyball.cluster.doctor.expected import ExpectedService
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.reading import condition, moment, name, named, place, rows, says, selects, table, text
+from flyball.cluster.doctor.reading import moment, name, named, place, rows, selects, table, text
 from flyball.cluster.doctor.resource import DEPLOYMENTS, PODS
 from flyball.cluster.doctor.service_pods import is_finished, is_ready_pod
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky

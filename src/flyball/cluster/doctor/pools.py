@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from flyball.cluster.conditions import condition, says
 from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.reading import amount, condition, name, place, rows, says, table, text
+from flyball.cluster.doctor.reading import amount, name, place, rows, table, text
 from flyball.cluster.doctor.resource import NODE_POOLS
 from flyball.cluster.doctor.scheduling import differs, required_terms, untolerated
 from flyball.cluster.doctor.symptom import Symptom, risky

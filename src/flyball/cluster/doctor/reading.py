@@ -45,17 +45,6 @@ def named(objects: Sequence[PlainObject], wanted: str) -> PlainObject | None:
     return next((each for each in objects if name(each) == wanted), None)
 
 
-def condition(each: PlainObject, kind: str) -> Mapping[str, Any]:
-    """The condition of that type; empty if the object has none."""
-    return next((found for found in rows(each, "status", "conditions") if found.get("type") == kind), {})
-
-
-def says(found: Mapping[str, Any]) -> str:
-    """Reason and message of a condition or a container's state, in one line."""
-    parts = (text(found, "reason"), " ".join(text(found, "message").split()))
-    return ": ".join(part for part in parts if part)
-
-
 def amount(value: Any) -> Fraction:
     """A quantity; 0 if it is missing or no quantity."""
     try:

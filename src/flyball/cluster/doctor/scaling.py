@@ -4,9 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from flyball.cluster.conditions import condition, says
 from flyball.cluster.doctor.expected import ExpectedService, ScalingQuery
 from flyball.cluster.doctor.facts import ClusterFacts, Sample
-from flyball.cluster.doctor.reading import condition, name, named, place, says, text
+from flyball.cluster.doctor.reading import name, named, place, text
 from flyball.cluster.doctor.resource import API_SERVICES
 from flyball.cluster.doctor.service_pods import ready_engines
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky

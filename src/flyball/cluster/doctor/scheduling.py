@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from flyball.cluster.doctor.reading import amount, condition, meets, name, rows, table, text
+from flyball.cluster.conditions import condition
+from flyball.cluster.doctor.reading import amount, meets, name, rows, table, text
 from flyball.cluster.objects import PlainObject
 
 _BLOCKS = ("NoSchedule", "NoExecute")

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from flyball.cluster.conditions import condition
 from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.reading import condition, selects, text
+from flyball.cluster.doctor.reading import selects, text
 from flyball.cluster.doctor.resource import PODS
 from flyball.cluster.objects import PlainObject, labels_of
 

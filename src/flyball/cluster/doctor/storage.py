@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from flyball.cluster.conditions import says
 from flyball.cluster.doctor.events import last_warning
 from flyball.cluster.doctor.expected import ExpectedService
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.reading import name, named, place, rows, says, table, text
+from flyball.cluster.doctor.reading import name, named, place, rows, table, text
 from flyball.cluster.doctor.resource import CLAIMS, JOBS, STORAGE_CLASSES
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
 from flyball.cluster.objects import PlainObject
