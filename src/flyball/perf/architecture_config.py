@@ -7,6 +7,7 @@ from typing import Any
 from flyball.errors import UsageError
 from flyball.perf.architecture import DTYPE_BYTES, DType, LatentAttention, ModelArchitecture
 from flyball.perf.architecture_experts import read_experts
+from flyball.perf.architecture_keys import ConfigKeys
 from flyball.perf.architecture_quantization import read_quantization
 from flyball.perf.architecture_vision import vision_parameters
 
@@ -57,49 +58,53 @@ FAMILIES: Mapping[str, Family] = {
     "GptOssForCausalLM": Family(defaults=_GPT_OSS, qkv_bias=True, full_attention_every=2, attention_sinks=True),
 }
 
-_REQUIRED = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
+_REQUIRED = (
+    "hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "vocab_size",
+    "max_position_embeddings",
+)  # fmt: skip
 
 
 def architecture_from_config(config: Config, *, name: str) -> ModelArchitecture:
     """The architecture that a parsed `config.json` describes; `name` is what messages call the model.
 
-    UsageError if the architecture is not one of `FAMILIES`, or if a key that it needs is missing.
+    UsageError if the architecture is not one of `FAMILIES`, or if a key that it needs is missing or of the wrong kind.
     """
-    architecture = _architecture_class(config, name)
+    whole = ConfigKeys(config, name)
+    architecture = _architecture_class(whole)
     family = FAMILIES[architecture]
-    text = {**family.defaults, **_text_config(config)}
-    lacking = [key for key in (*_REQUIRED, "max_position_embeddings") if text.get(key) is None]
+    text = _text_keys(whole, family)
+    lacking = [key for key in _REQUIRED if not text.given(key)]
     if lacking:
         raise UsageError(
             f"{name}: config.json of {architecture} lacks {', '.join(lacking)}",
             fix="give the folder of the whole model, or a config.json with these keys",
         )
-    heads = int(text["num_attention_heads"])
+    heads, hidden_size = text.count("num_attention_heads"), text.count("hidden_size")
     latent = _latent_attention(text)
-    head_dim = int(text.get("head_dim") or text["hidden_size"] // heads)
-    bias = bool(text.get("attention_bias", False))
+    head_dim = text.count("head_dim", default=max(1, hidden_size // heads))
+    bias = text.flag("attention_bias")
     window = _sliding_window(text)
     model_len, longest, rope_positions = _lengths(text, architecture)
-    rotary = float(text.get("partial_rotary_factor") or 1.0)
+    vision = whole.section("vision_config")
     return ModelArchitecture(
         name=name,
         architecture=architecture,
-        dtype=_dtype(config, text),
-        vocab_size=int(text["vocab_size"]),
-        hidden_size=int(text["hidden_size"]),
-        num_hidden_layers=int(text["num_hidden_layers"]),
+        dtype=_dtype(whole, text),
+        vocab_size=text.count("vocab_size"),
+        hidden_size=hidden_size,
+        num_hidden_layers=text.count("num_hidden_layers"),
         num_attention_heads=heads,
-        num_key_value_heads=int(text.get("num_key_value_heads") or heads),
+        num_key_value_heads=text.count("num_key_value_heads", default=heads),
         head_dim=head_dim,
-        intermediate_size=int(text["intermediate_size"]),
+        intermediate_size=text.count("intermediate_size"),
         max_model_len=model_len,
         longest_model_len=longest,
         rope_positions=rope_positions,
-        rope_dim=latent.qk_rope_head_dim if latent else int(head_dim * rotary),
-        tie_word_embeddings=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
+        rope_dim=latent.qk_rope_head_dim if latent else int(head_dim * text.number("partial_rotary_factor", 1.0)),
+        tie_word_embeddings=(whole if whole.given("tie_word_embeddings") else text).flag("tie_word_embeddings"),
         qkv_bias=family.qkv_bias or bias,
         output_bias=bias,
-        mlp_bias=bool(text.get("mlp_bias", False)),
+        mlp_bias=text.flag("mlp_bias"),
         qk_norm=family.qk_norm,
         attention_sinks=family.attention_sinks,
         norms_per_layer=family.norms_per_layer,
@@ -107,83 +112,83 @@ def architecture_from_config(config: Config, *, name: str) -> ModelArchitecture:
         num_sliding_layers=_num_sliding_layers(text, family) if window else 0,
         latent=latent,
         experts=read_experts(text, architecture=architecture),
-        quantization=read_quantization(config.get("quantization_config"), name=name),
-        tower_parameters=_tower_parameters(config, text, name),
+        quantization=read_quantization(whole.section("quantization_config")),
+        tower_parameters=vision_parameters(vision, hidden_size=hidden_size) if vision else 0,
     )
 
 
-def _architecture_class(config: Config, name: str) -> str:
-    classes = config.get("architectures") or []
+def _architecture_class(config: ConfigKeys) -> str:
+    classes = [str(each) for each in config.items("architectures")]
     known = [each for each in classes if each in FAMILIES]
     if known:
-        return str(known[0])
+        return known[0]
     if not classes:
-        what = f"{name}: config.json has no `architectures`, so its layers are unknown"
+        what = f"{config.name}: config.json has no `architectures`, so its layers are unknown"
         raise UsageError(what, fix=f"add one of {', '.join(sorted(FAMILIES))}")
     what = (
-        f"{name}: {classes[0]} is not known here: which tensors a layer has and what it caches for a token is missing"
+        f"{config.name}: {classes[0]} is not known here: which tensors a layer has and what it caches for a token is"
+        " missing"
     )
     raise UsageError(what, fix=f"known: {', '.join(sorted(FAMILIES))}")
 
 
-def _text_config(config: Config) -> Config:
-    """The decoder's part of a configuration that nests it, without the keys that are null."""
-    nested = config.get("text_config") or {}
-    return {key: value for key, value in {**config, **nested}.items() if value is not None}
+def _text_keys(config: ConfigKeys, family: Family) -> ConfigKeys:
+    """The decoder's part of a configuration that nests it, with the family's defaults for what is null or missing."""
+    nested = config.section("text_config")
+    values = {**config.values, **(nested.values if nested else {})}
+    given = {key: value for key, value in values.items() if value is not None}
+    return ConfigKeys({**family.defaults, **given}, config.name)
 
 
-def _dtype(config: Config, text: Config) -> DType:
+def _dtype(config: ConfigKeys, text: ConfigKeys) -> DType:
     """What vLLM's `--dtype auto` takes: a float32 checkpoint is served in half precision."""
-    stored = str(config.get("torch_dtype") or config.get("dtype") or text.get("torch_dtype") or text.get("dtype") or "")
-    stored = stored.removeprefix("torch.")
-    return "float16" if stored == "float16" else "bfloat16"
+    stored = config.text("torch_dtype") or config.text("dtype") or text.text("torch_dtype") or text.text("dtype")
+    return "float16" if stored.removeprefix("torch.") == "float16" else "bfloat16"
 
 
-def _latent_attention(text: Config) -> LatentAttention | None:
-    if not text.get("kv_lora_rank"):
+def _latent_attention(text: ConfigKeys) -> LatentAttention | None:
+    if not text.count("kv_lora_rank", default=0, least=0):
         return None
     return LatentAttention(
-        kv_lora_rank=text["kv_lora_rank"],
-        q_lora_rank=text.get("q_lora_rank"),
-        qk_nope_head_dim=text["qk_nope_head_dim"],
-        qk_rope_head_dim=text["qk_rope_head_dim"],
-        v_head_dim=text["v_head_dim"],
+        kv_lora_rank=text.count("kv_lora_rank"),
+        q_lora_rank=text.count("q_lora_rank", default=0, least=0) or None,
+        qk_nope_head_dim=text.count("qk_nope_head_dim"),
+        qk_rope_head_dim=text.count("qk_rope_head_dim"),
+        v_head_dim=text.count("v_head_dim"),
     )
 
 
-def _sliding_window(text: Config) -> int | None:
-    if text.get("use_sliding_window") is False or ("use_sliding_window" not in text and "max_window_layers" in text):
+def _sliding_window(text: ConfigKeys) -> int | None:
+    if not text.flag("use_sliding_window", default=not text.given("max_window_layers")):
         return None
-    window = text.get("sliding_window")
-    return int(window) if window else None
+    return text.count("sliding_window", default=0, least=0) or None
 
 
-def _num_sliding_layers(text: Config, family: Family) -> int:
-    layers = int(text["num_hidden_layers"])
-    if text.get("layer_types"):
-        return sum(kind == "sliding_attention" for kind in text["layer_types"])
-    every = int(text.get("sliding_window_pattern") or family.full_attention_every)
+def _num_sliding_layers(text: ConfigKeys, family: Family) -> int:
+    layers = text.count("num_hidden_layers")
+    kinds = text.items("layer_types")
+    if kinds:
+        return sum(kind == "sliding_attention" for kind in kinds)
+    every = text.count("sliding_window_pattern", default=family.full_attention_every)
     return layers if every == 1 else layers - layers // every
 
 
-def _lengths(text: Config, architecture: str) -> tuple[int, int, int]:
+def _lengths(text: ConfigKeys, architecture: str) -> tuple[int, int, int]:
     """(default context, longest context, rows of the rotary table), as `ModelConfig` of vLLM 0.32 derives them."""
-    positions = int(text["max_position_embeddings"])
-    scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
-    kind = str(scaling.get("rope_type") or scaling.get("type") or "default")
-    factor = float(scaling.get("factor") or 1.0)
+    positions = text.count("max_position_embeddings")
+    scaling = text.section("rope_scaling") or text.section("rope_parameters") or ConfigKeys({}, text.name)
+    # transformers 5 gives each kind of layer its own.
+    scaling = scaling.section("full_attention") or scaling
+    kind = scaling.text("rope_type") or scaling.text("type")
+    factor = scaling.number("factor", 1.0)
     if kind in ("longrope", "su"):
-        return int(text.get("original_max_position_embeddings", positions)), positions, positions
+        keys = text if text.given("original_max_position_embeddings") else scaling
+        return keys.count("original_max_position_embeddings", default=positions), positions, positions
     scaled = int(positions * factor) if kind in ("linear", "dynamic") else positions
     if architecture.startswith("Gemma3"):
         # Its positions are scaled already; the windowed layers have a second table, without scaling.
         return positions, positions, scaled + positions
     return scaled, scaled, scaled
-
-
-def _tower_parameters(config: Config, text: Config, name: str) -> int:
-    vision = config.get("vision_config")
-    return vision_parameters(vision, hidden_size=int(text["hidden_size"]), name=name) if vision else 0
 
 
 def dtype_named(name: str) -> DType:
