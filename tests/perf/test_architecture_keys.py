@@ -36,7 +36,7 @@ def test_any_damage_is_read_or_refused_by_name(config: dict[str, Any], junk: st.
         refusal = error
     else:
         sizes = (found.hidden_size, found.num_hidden_layers, found.head_dim, found.num_key_value_heads)
-        assert all(isinstance(size, int) and size > 0 for size in sizes)
+        assert min(sizes) > 0
         return
     assert refusal.what.startswith("my/model")
     assert "\n" not in refusal.what
