@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from flyball.errors import UsageError
@@ -69,8 +70,20 @@ class BootLog:
     max_concurrency: float | None = None
 
 
+_KV_CACHE = r"(?:GPU|CPU) KV cache size: [\d,]+ tokens|vailable KV cache memory"
+_COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+_POD = re.compile(r"\[pod/\S+\] ")
+_STARTS = (r"(?:[▀▄█]|API server) +version v?\d", r"non-default args: ", r"Initializing a V1 LLM engine")
+"""What a start says first; the earlier ones are missing where the log was cut, or the banner switched off."""
+
+
 def parse_boot_log(text: str, *, source: str) -> BootLog:
-    """The memory lines of one start. UsageError, naming `source`, if there is not one about the KV cache."""
+    """The memory lines of one start: of the last that came as far as the KV cache, where the log holds several.
+
+    Colours and what `kubectl logs --prefix` puts before each line do no harm. UsageError, naming `source`, if no line
+    is about the KV cache.
+    """
+    text = _last_start(_COLOUR.sub("", text))
     tokens = re.search(r"(GPU|CPU) KV cache size: ([\d,]+) tokens", text)
     # A worker's lines may come in any order; the smallest pool is the one that counts.
     available = [float(number) for number in re.findall(rf"Available KV cache memory: {_NUMBER} GiB", text)]
@@ -94,6 +107,25 @@ def parse_boot_log(text: str, *, source: str) -> BootLog:
         cuda_graph_estimate_gib=float(estimates[0]) if estimates else None,
         **{name: _first(text, pattern, _DEBUG.get(name)) for name, pattern in _FIRST.items()},
     )
+
+
+def _last_start(text: str) -> str:
+    pods: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        prefix = _POD.match(line)
+        pods.setdefault(prefix[0] if prefix else "", []).append(line)
+    starts = [start for lines in pods.values() for start in _split(lines)]
+    return next((start for start in reversed(starts) if re.search(_KV_CACHE, start)), text)
+
+
+def _split(lines: list[str]) -> list[str]:
+    """At what each start says first."""
+    for pattern in _STARTS:
+        begins = [index for index, line in enumerate(lines) if re.search(pattern, line)]
+        if begins:
+            bounds = [0, *begins[1:], len(lines)]
+            return ["\n".join(lines[first:last]) for first, last in pairwise(bounds)]
+    return ["\n".join(lines)]
 
 
 def _first(text: str, *patterns: str | None) -> float | None:
