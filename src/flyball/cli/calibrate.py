@@ -1,13 +1,19 @@
 """`flyball calibrate`."""
 
 import json
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
@@ -19,12 +25,16 @@ from flyball.cli.measured_files import MeasuredServer, read_measured
 from flyball.cli.memory import parse_flags
 from flyball.cli.spec_file import read_text
 from flyball.errors import UsageError
-from flyball.perf.calibration import Calibration, Residual, residuals
+from flyball.perf.calibration import Calibration, Over, Residual, residuals
 from flyball.perf.calibration import calibrate as fit
 from flyball.perf.calibrations import calibration_for, replaced
 from flyball.perf.measured_load import MeasuredLoad
 from flyball.spec import parse_yaml
 
+_ONE_PROCESS = 2000
+"""Requests that one process predicts often enough in the time that others take to start."""
+_LISTED = 20
+"""Loads of one chip that are shown one by one; more are summed up by model."""
 _SHOWN = {"ttft_mean_s": "TTFT mean", "tpot_mean_s": "TPOT mean", "requests_per_s": "requests/s"}
 
 
@@ -118,11 +128,28 @@ def _fitted(loads: Sequence[MeasuredLoad], own: Sequence[Calibration], *, source
     engine = loads[0].engine
     today = f"{datetime.now().astimezone():%Y-%m-%d}"
     start = calibration_for(engine.accelerator, engine.version, own).efficiency
-    with Progress(console=talk, transient=True) as bar:
-        task = bar.add_task(f"fitting {len(loads)} loads on {engine.accelerator.name}", total=1.0)
-        return fit(
-            loads, start=start, source=source, as_of=today, progress=lambda share: bar.update(task, completed=share)
-        )
+    with _cores(loads) as over, Progress(console=talk, transient=True) as bar:
+        task = bar.add_task(f"fitting {engine.accelerator.name}, {len(loads)} loads", total=1.0)
+
+        def progress(share: float) -> None:
+            bar.update(task, completed=share)
+
+        return fit(loads, start=start, source=source, as_of=today, over=over, progress=progress)
+
+
+@contextmanager
+def _cores(loads: Sequence[MeasuredLoad]) -> Iterator[Over]:
+    """Processes that share the work, if there is enough of it."""
+    if sum(len(load.requests) for load in loads) < _ONE_PROCESS:
+        yield map
+        return
+    with ProcessPoolExecutor(mp_context=get_context("forkserver"), initializer=_leave_interrupts) as pool:
+        yield partial(pool.map, chunksize=2)
+
+
+def _leave_interrupts() -> None:
+    """To the process that shows the progress."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _row(calibration: Calibration, found: Sequence[Residual]) -> dict[str, Any]:
@@ -133,13 +160,34 @@ def _print(calibration: Calibration, found: Sequence[Residual]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(f"{calibration.accelerator}, vLLM {calibration.version}", highlight=False)
     console.print({name: float(f"{value:.3g}") for name, value in asdict(calibration.efficiency).items()})
+    console.print(_by_load(found) if len({each.load for each in found}) <= _LISTED else _by_model(found))
+    tpot, ttft = f"{calibration.error:.0%}", f"{calibration.ttft_error:.0%}"
+    console.print(f"expected of other loads: TPOT and throughput within {tpot}, TTFT within {ttft}", highlight=False)
+
+
+def _by_load(found: Sequence[Residual]) -> Table:
     table = Table("load", *_SHOWN.values(), box=None, caption="measured, and by how much the prediction differs")
     for load in dict.fromkeys(each.load for each in found):
         cells = {each.statistic: each for each in found if each.load == load}
         table.add_row(load, *(_cell(cells.get(name)) for name in _SHOWN))
-    console.print(table)
-    tpot, ttft = f"{calibration.error:.0%}", f"{calibration.ttft_error:.0%}"
-    console.print(f"expected of other loads: TPOT and throughput within {tpot}, TTFT within {ttft}", highlight=False)
+    return table
+
+
+def _by_model(found: Sequence[Residual]) -> Table:
+    caption = "bias, and what half and nine of ten predictions stay within; -o json lists every load"
+    table = Table("model", "loads", *_SHOWN.values(), box=None, caption=caption)
+    for model in sorted({each.model for each in found}):
+        of_model = [each for each in found if each.model == model]
+        errors = {name: [each.error for each in of_model if each.statistic == name] for name in _SHOWN}
+        table.add_row(model, str(max(map(len, errors.values()))), *(_spread(errors[name]) for name in _SHOWN))
+    return table
+
+
+def _spread(errors: Sequence[float]) -> str:
+    if not errors:
+        return "-"
+    half, most = np.percentile(np.abs(errors), (50, 90))
+    return f"{np.median(errors):+.0%}, {half:.0%}, {most:.0%}"
 
 
 def _cell(residual: Residual | None) -> str:

@@ -4,15 +4,15 @@ The fit is robust least squares (Levenberg-Marquardt) on logarithms of predicted
 that the loads say nothing about stays where it was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import hypot, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
+from flyball.perf.architecture import ModelArchitecture
 from flyball.perf.efficiency import Efficiency
-from flyball.perf.load_statistics import LoadStatistics
+from flyball.perf.fitting import Vector, least_squares
 from flyball.perf.measured_load import MeasuredLoad
 
 UNCALIBRATED_ERROR = 0.35
@@ -20,6 +20,14 @@ UNCALIBRATED_ERROR = 0.35
 
 ONE_LOAD_ERROR = 0.2
 """What a single load, however well it is fitted, leaves open about others; it falls with the root of their number."""
+
+MOST_FITTED = 32
+"""Loads of one chip that are fitted: more take minutes and move the factors by less than the errors they leave."""
+
+Over = Callable[
+    [Callable[[tuple[MeasuredLoad, Efficiency]], Vector], Iterable[tuple[MeasuredLoad, Efficiency]]], Iterable[Vector]
+]
+Progress = Callable[[float], None]
 
 _PRIOR = {
     "compute": 0.2,
@@ -30,6 +38,7 @@ _PRIOR = {
     "allreduce_s": 0.6,
     "interconnect": 0.4,
     "host_s": 0.4,
+    "sequence_s": 0.7,
     "launch_s_per_layer": 0.5,
     "eager_launch_s_per_layer": 0.5,
     "request_s": 0.7,
@@ -50,9 +59,8 @@ _WEIGHTS = {
 }
 _SCALE = 0.05
 """Residuals far beyond this count linearly, not squared: one odd load must not bend the factors."""
-_STEPS = (0.1, 0.04, 0.1, 0.02)
-"""Slopes are taken over steps as wide as the noise of queues that a small change reorders; then over narrower ones."""
-_ROUNDS = 6
+_EVALUATIONS = 2 * (2 * len(_PRIOR) + 6)
+"""How often a fit predicts all loads, about: two sets of slopes, and a few rounds on each."""
 _LOCKSTEP_CLIENTS, _LOCKSTEP_TTFT = 8, 0.4
 """Clients of a closed loop fall into step, and who is served first is chance: from so many on, TTFT counts less."""
 
@@ -61,6 +69,8 @@ _LOCKSTEP_CLIENTS, _LOCKSTEP_TTFT = 8, 0.4
 class Residual:
     """One number of one load, predicted against measured."""
 
+    model: str
+    """As served: its name, and how it is quantised."""
     load: str
     statistic: str
     measured: float
@@ -101,7 +111,9 @@ def residuals(loads: Sequence[MeasuredLoad], efficiency: Efficiency) -> list[Res
     for load in loads:
         predicted, measured = asdict(load.predicted(efficiency)), asdict(load.measured)
         found += [
-            Residual(load=load.name, statistic=name, measured=value, predicted=predicted[name])
+            Residual(
+                model=load.engine.served_name, load=load.name, statistic=name, measured=value, predicted=predicted[name]
+            )
             for name, value in measured.items()
             if value and predicted[name]
         ]
@@ -109,46 +121,64 @@ def residuals(loads: Sequence[MeasuredLoad], efficiency: Efficiency) -> list[Res
 
 
 def fit_efficiency(
-    loads: Sequence[MeasuredLoad], *, start: Efficiency, progress: Callable[[float], None] = lambda share: None
+    loads: Sequence[MeasuredLoad], *, start: Efficiency, over: Over = map, progress: Progress = lambda share: None
 ) -> Efficiency:
-    """The factors that predict `loads` best, near `start`; `progress` is told the share of the work that is done."""
-    x = np.zeros(len(_PRIOR))
-    for done, step in enumerate(_STEPS):
-        progress(done / len(_STEPS))
-        x = _descended(x, step, lambda at: _misfits(loads, _moved(start, at)))
+    """The factors that predict `loads` best, near `start`; `progress` is told the share of the work that is done.
+
+    `over` is `map`, or one like it: that of a pool of processes shares the work among cores.
+    """
+    touched = [_touched(load) for load in loads]
+    evaluated = 0
+
+    def each(at: Sequence[Vector], of: Sequence[MeasuredLoad]) -> list[Vector]:
+        """Misfits of every load at the first point, then at the next."""
+        nonlocal evaluated
+        found = list(over(_misfit_with, [(load, _moved(start, x)) for x in at for load in of]))
+        evaluated += len(at)
+        progress(min(1.0, evaluated / _EVALUATIONS))
+        return found
+
+    def misfits(x: Vector) -> Vector:
+        return np.concatenate(each([x], loads))
+
+    def slopes(x: Vector, step: float) -> Vector:
+        columns = []
+        for name, move in zip(_PRIOR, np.eye(len(_PRIOR)) * step, strict=True):
+            of = [load for load, needs in zip(loads, touched, strict=True) if name in needs]
+            both = iter(each([x + move, x - move], of))
+            ups = {index: next(both) for index, needs in enumerate(touched) if name in needs}
+            column = [
+                (ups[index] - next(both)) / (2 * step) if index in ups else np.zeros(len(_compared(load)))
+                for index, load in enumerate(loads)
+            ]
+            columns.append(np.concatenate(column))
+        return np.array(columns).T
+
+    x = least_squares(misfits, slopes, sigma=np.array(list(_PRIOR.values())), scale=_SCALE)
     return _moved(start, x)
 
 
-def _descended(
-    x: NDArray[np.float64], step: float, misfits: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """Levenberg-Marquardt until it gains no more, with slopes taken over `step` on both sides."""
-    sigma = np.array(list(_PRIOR.values()))
+def spread(loads: Sequence[MeasuredLoad], most: int = MOST_FITTED) -> list[MeasuredLoad]:
+    """At most so many of them: as many of each model as there are, up to an even share, from few clients to many."""
+    by_model: dict[ModelArchitecture, list[MeasuredLoad]] = {}
+    for load in loads:
+        by_model.setdefault(load.engine.model, []).append(load)
+    chosen: list[MeasuredLoad] = []
+    for left, of_model in zip(range(len(by_model), 0, -1), sorted(by_model.values(), key=len), strict=True):
+        share = min(len(of_model), max(1, (most - len(chosen)) // left))
+        ordered = sorted(of_model, key=lambda load: (load.engine.settings.tensor_parallel_size, load.name))
+        chosen += [ordered[index * len(ordered) // share] for index in range(share)]
+    return chosen
 
-    def cost(at: NDArray[np.float64], r: NDArray[np.float64]) -> float:
-        return float(2 * (np.sqrt(1 + (r / _SCALE) ** 2) - 1).sum() + ((at / sigma) ** 2).sum())
 
-    r = misfits(x)
-    best, damping = cost(x, r), 1e-2
-    for _ in range(_ROUNDS):
-        slopes = np.array([(misfits(x + d) - misfits(x - d)) / (2 * step) for d in np.eye(len(x)) * step]).T
-        weights = 1 / np.sqrt(1 + (r / _SCALE) ** 2) / _SCALE**2
-        normal = (slopes.T * weights) @ slopes + np.diag(1 / sigma**2)
-        gradient = (slopes.T * weights) @ r + x / sigma**2
-        for _ in range(6):
-            move = -np.linalg.solve(normal + damping * np.diag(np.diag(normal)), gradient)
-            tried = x + np.clip(move, -0.5, 0.5)
-            tried_r = misfits(tried)
-            if cost(tried, tried_r) < best:
-                break
-            damping *= 4
-        else:
-            break
-        gain, best = best - cost(tried, tried_r), cost(tried, tried_r)
-        x, r, damping = tried, tried_r, damping / 3
-        if gain < 1e-3 * best:
-            break
-    return x
+def _touched(load: MeasuredLoad) -> set[str]:
+    """The factors that its prediction depends on."""
+    engine = load.engine
+    eager, alone = engine.settings.enforce_eager, engine.settings.tensor_parallel_size == 1
+    absent = {"launch_s_per_layer" if eager else "eager_launch_s_per_layer"}
+    absent |= {"allreduce_s", "interconnect"} if alone else set()
+    absent |= {"expert_compute", "expert_s_per_layer"} if engine.model.experts is None else set()
+    return set(_PRIOR) - absent
 
 
 def calibrate(
@@ -157,13 +187,18 @@ def calibrate(
     start: Efficiency,
     source: str,
     as_of: str,
-    progress: Callable[[float], None] = lambda share: None,
+    over: Over = map,
+    progress: Progress = lambda share: None,
 ) -> Calibration:
-    """Fit factors to loads of one accelerator; ValueError if they are of several, or none."""
+    """Fit factors to loads of one accelerator; ValueError if they are of several, or none.
+
+    Of many loads a `spread` is fitted; the errors are those of all.
+    """
     (accelerator,) = {load.engine.accelerator.name for load in loads}
-    efficiency = fit_efficiency(loads, start=start, progress=progress)
+    fitted = spread(loads)
+    efficiency = fit_efficiency(fitted, start=start, over=over, progress=progress)
     found = residuals(loads, efficiency)
-    unseen = ONE_LOAD_ERROR / sqrt(len(loads))
+    unseen = ONE_LOAD_ERROR / sqrt(len(fitted))
     return Calibration(
         accelerator=accelerator,
         version=max((load.engine.version for load in loads), key=_number),
@@ -171,32 +206,32 @@ def calibrate(
         efficiency=efficiency,
         error=hypot(_nine_of_ten(found, ("tpot_mean_s", "requests_per_s")), unseen),
         ttft_error=hypot(_nine_of_ten(found, ("ttft_mean_s",)), unseen),
-        loads=len(loads),
+        loads=len(fitted),
         source=source,
         as_of=as_of,
     )
 
 
-def _moved(start: Efficiency, x: NDArray[np.float64]) -> Efficiency:
+def _moved(start: Efficiency, x: Vector) -> Efficiency:
     factors = {name: float(getattr(start, name) * np.exp(by)) for name, by in zip(_PRIOR, x, strict=True)}
     # Nothing reaches more than the data sheet promises.
     capped = {name: min(0.97, factors[name]) for name in ("compute", "memory", "interconnect")}
     return replace(start, **factors | capped)
 
 
-def _misfits(loads: Sequence[MeasuredLoad], efficiency: Efficiency) -> NDArray[np.float64]:
-    return np.concatenate([_misfit(load, load.predicted(efficiency)) for load in loads])
-
-
-def _misfit(load: MeasuredLoad, predicted: LoadStatistics) -> NDArray[np.float64]:
+def _misfit_with(pair: tuple[MeasuredLoad, Efficiency]) -> Vector:
+    load, efficiency = pair
+    predicted = load.predicted(efficiency)
     lockstep = (load.concurrency or 1) > _LOCKSTEP_CLIENTS
     found = []
-    for name, weight in _WEIGHTS.items():
-        measured, value = getattr(load.measured, name), getattr(predicted, name)
-        if measured and value:
-            share = _LOCKSTEP_TTFT if lockstep and name.startswith("ttft") else 1.0
-            found.append(weight * share * np.log(value / measured))
+    for name in _compared(load):
+        weight = _WEIGHTS[name] * (_LOCKSTEP_TTFT if lockstep and name.startswith("ttft") else 1.0)
+        found.append(weight * np.log(getattr(predicted, name) / getattr(load.measured, name)))
     return np.array(found)
+
+
+def _compared(load: MeasuredLoad) -> list[str]:
+    return [name for name in _WEIGHTS if getattr(load.measured, name)]
 
 
 def _nine_of_ten(found: Sequence[Residual], statistics: Sequence[str]) -> float:

@@ -153,20 +153,25 @@ def _nvidia_load(
     engine = measured_engine(model, accelerator(_NVIDIA_SYSTEMS[row["system"]]), version=version, flags=flags)
     if concurrency * (prompt + output / 2) > 0.8 * engine.kv_cache_tokens:
         return "its requests would fill a KV cache whose size is not given"
+    ttft_s, tpot_s = (float(row[name]) / 1000 for name in ("silicon_ttft_ms", "silicon_tpot_ms"))
+    if ttft_s > output * tpot_s:
+        return "its requests queued for longer than they ran, under a max_num_seqs that is not given"
     precision = f" {row['precision']}" if row["precision"] else ""
     return MeasuredLoad(
         name=f"{row['model_path'].split('/')[-1]}{precision}, TP {tp}, {prompt}+{output}, {concurrency} clients",
         engine=engine,
         requests=tuple(_spread(prompt, output, max(12, _ROUNDS * concurrency))),
         concurrency=concurrency,
-        measured=LoadStatistics(
-            ttft_mean_s=float(row["silicon_ttft_ms"]) / 1000, tpot_mean_s=float(row["silicon_tpot_ms"]) / 1000
-        ),
+        measured=LoadStatistics(ttft_mean_s=ttft_s, tpot_mean_s=tpot_s),
     )
 
 
 def _spread(prompt: int, output: int, requests: int) -> Iterator[LoadRequest]:
-    """Lengths of 0.8 to 1 times those named, as that data's load generator draws them; here evenly spread."""
-    for index in range(requests):
-        first, second = (0.8 + 0.2 * (step * (index + 1) % 1) for step in (_GOLDEN, _GOLDEN * sqrt(2)))
+    """Lengths of 0.8 to 1 times those named, as that data's load generator draws them.
+
+    Multiples of an irrational number's squares are as irregular as draws; its plain multiples would give a client of
+    a closed loop nearly the same length in every round, so that some would never fall out of step.
+    """
+    for index in range(1, requests + 1):
+        first, second = (0.8 + 0.2 * (step * index**2 % 1) for step in (_GOLDEN, _GOLDEN * sqrt(2)))
         yield LoadRequest(max(1, round(prompt * first)), max(1, round(output * second)))

@@ -30,6 +30,13 @@ class MeasuredEngine:
     kv_cache_tokens: int
     async_scheduling: bool
 
+    @property
+    def served_name(self) -> str:
+        """The model's, with its quantisation and the number of its GPUs where there are several."""
+        quantization, tp = self.model.quantization, self.settings.tensor_parallel_size
+        method = f" {quantization.method}-{quantization.weight_bits}" if quantization else ""
+        return f"{self.model.name}{method}{f', TP {tp}' if tp > 1 else ''}"
+
     def step_model(self, efficiency: Efficiency) -> StepModel:
         return StepModel(self.model, self.accelerator, self.settings, efficiency)
 

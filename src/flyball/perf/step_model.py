@@ -80,9 +80,10 @@ class StepModel:
 
     def host(self, prefill_tokens: int, prefilling: int, decoding: int) -> tuple[float, float]:
         """Seconds on the engine's host: before the device can begin, and launching kernels while it computes."""
+        prepare_s = self.efficiency.host_s + (prefilling + decoding) * self.efficiency.sequence_s
         if prefill_tokens + decoding > self.largest_graph:
-            return self.efficiency.host_s, self.launch_s
-        return self.efficiency.host_s, PIECEWISE_SHARE * self.launch_s if prefilling else 0.0
+            return prepare_s, self.launch_s
+        return prepare_s, PIECEWISE_SHARE * self.launch_s if prefilling else 0.0
 
     def delivery(self, sampled: int) -> float:
         """Seconds of the API server for the tokens of a step, beside the engine's next steps."""
