@@ -64,7 +64,7 @@ def api_dies(bench: Bench) -> None:
     bench.more = {"failure": "the connection broke: list pods"}
 
 
-@warns("api", "drops lifecycle.preStop.sleep")
+@warns("api", "refuses or drops lifecycle.preStop.sleep")
 def old_server(bench: Bench) -> None:
     bench.more = {"version": "v1.28.4-eks-a1b2c3"}
 

@@ -108,6 +108,17 @@ def test_a_refusal_that_no_permission_would_mend(server: FakeApiServer, api: Api
     assert "ResourceQuota" in caught.value.fix
 
 
+def test_a_field_that_an_older_server_does_not_know(server: FakeApiServer, api: ApiServer) -> None:
+    """Server-side apply answers 500, as Kubernetes 1.20 does to a preStop sleep; trying again would not help."""
+    server.store.put(namespace())
+    message = "failed to create typed patch object: .spec.lifecycle.preStop.sleep: field not declared in schema"
+    server.deny("ConfigMap", message, status=500, reason="")
+    with pytest.raises(RefusedError, match="field not declared") as caught:
+        api.apply(config_map())
+
+    assert caught.value.fix.endswith("upgrade what defines it")
+
+
 def test_a_server_that_goes_away(server: FakeApiServer, api: ApiServer) -> None:
     """A connection that breaks is told with what was asked."""
     api.get(DEPLOYMENT)

@@ -138,6 +138,7 @@ def test_kinds_that_the_cluster_does_not_know(
         assert server.writes == []
 
         assert run(["apply", "--manifests", str(manifests), "--yes", "--skip-missing", *where]) == 0
+        assert capsys.readouterr().err.count("does not know ScaledObject") == 1
         assert "ScaledObject" not in kinds_written(server)
         assert "Deployment" in kinds_written(server)
 

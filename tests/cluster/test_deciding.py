@@ -7,7 +7,8 @@ import pytest
 
 from fake_apiserver_controllers import scale
 from fake_apiserver_store import Store
-from flyball.cluster.objects import key_of
+from flyball.cluster.custom_kinds import missing_kinds
+from flyball.cluster.objects import ObjectKey, key_of
 from flyball.cluster.ordering import in_order, keys_in_reverse
 from flyball.cluster.readiness import progress_of
 from flyball.cluster.replicas import HANDOVER, respect_autoscaler, scale_targets
@@ -27,6 +28,24 @@ def test_the_order_does_not_depend_on_the_order_given() -> None:
     assert kinds[:2] == ["Namespace", "ConfigMap"]
     assert kinds[2:] == ["PersistentVolumeClaim", "Job", "Deployment", "ScaledObject", "PodMonitor"]
     assert keys_in_reverse(map(key_of, shuffled)) == [key_of(each) for each in reversed(in_order(shuffled))]
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "fix"),
+    [
+        ("policy/v1", "PodDisruptionBudget", "upgrade Kubernetes: policy/v1 is served from 1.21 on"),
+        ("networking.k8s.io/v1", "NetworkPolicy", "upgrade Kubernetes"),
+        ("keda.sh/v1alpha1", "ScaledObject", "install a release of KEDA that serves keda.sh/v1alpha1"),
+        ("example.org/v1", "Thing", "install a release of its operator that serves example.org/v1"),
+    ],
+)
+def test_what_serves_a_kind_in_an_older_version_only(api_version: str, kind: str, fix: str) -> None:
+    """Kubernetes' own kinds come with another Kubernetes, everything else with another release of its operator."""
+    key = ObjectKey(api_version=api_version, kind=kind, name="chat", namespace="llm")
+
+    (missing,) = missing_kinds([(key, ("an/older",))])
+
+    assert missing.fix == fix
 
 
 def rollout(**status: Any) -> Object:

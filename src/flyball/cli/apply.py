@@ -96,6 +96,8 @@ def _bring_about(console: Console, api: ApiServer, wanted: Wanted, wish: _Wish) 
     for line in change_lines(comparison):
         console.print(line)
     console.print(summary(comparison))
+    for each in comparison.missing:
+        console.print(f"{each.what}\n  {each.fix}")
     if not _is_possible(console, comparison, wish):
         return 1
     changed = sum(change.action != "unchanged" for change in comparison.changes)
@@ -113,8 +115,6 @@ def _bring_about(console: Console, api: ApiServer, wanted: Wanted, wish: _Wish) 
 
 def _is_possible(console: Console, comparison: Comparison, wish: _Wish) -> bool:
     """Say what forbids it. Raises OutsideError for what the API server refuses."""
-    for each in comparison.missing:
-        console.print(f"{each.what}\n  {each.fix}")
     if comparison.refused:
         for error in comparison.refused[1:]:
             console.print(f"{error.what}\n  {error.fix}")

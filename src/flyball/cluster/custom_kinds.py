@@ -1,4 +1,4 @@
-"""What has to be installed in a cluster before it knows a custom kind."""
+"""What has to be installed in a cluster, or upgraded, before it knows a kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ _PRODUCTS = {
         "--create-namespace",
     ),
 }
+# The first Kubernetes that serves what is rendered of its own kinds (its deprecated-API migration guide).
+_SINCE = {"policy/v1": "1.21", "batch/v1": "1.21", "autoscaling/v2": "1.23"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,15 @@ class MissingKind:
 
     @property
     def fix(self) -> str:
-        product, command = _PRODUCTS.get(self.api_version.rpartition("/")[0], ("", ""))
+        group = self.api_version.rpartition("/")[0]
+        if "." not in group or group.endswith(".k8s.io"):
+            since = (
+                f": {self.api_version} is served from {_SINCE[self.api_version]} on"
+                if self.api_version in _SINCE
+                else ""
+            )
+            return f"upgrade Kubernetes{since}"
+        product, command = _PRODUCTS.get(group, ("", ""))
         if self.served:
             return f"install a release of {product or 'its operator'} that serves {self.api_version}"
         return f"install {product}: {command}" if product else "install the operator that defines it"

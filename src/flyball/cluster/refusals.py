@@ -145,7 +145,7 @@ def refusal(status: int, body: bytes, call: Call) -> RefusedError:
             fix="--force-conflicts takes the fields; or drop them here, or there",
             conflicts=conflicts,
         )
-    fix = "the API server is in trouble; run this again later" if status in _WORTH_A_RETRY else _fix(status, message)
+    fix = _fix(status, message)
     what = f"{call.server} refused to {call} ({status} {reason or 'error'}): {message}"
     return RefusedError(what, fix=fix, status=status, reason=reason, causes=causes)
 
@@ -182,10 +182,12 @@ def _fix(status: int, message: str) -> str:
         return "the field cannot change in place: delete the object first, or give it another name"
     if "exceeded quota" in message:
         return "raise the namespace's ResourceQuota, or ask for less"
-    if "unknown field" in message:
+    if "unknown field" in message or "field not declared in schema" in message:  # a 500 it is, of a server-side apply
         return "the cluster knows another release of this kind than the objects are for: upgrade what defines it"
     if "being terminated" in message:
         return "the namespace is being deleted: run this again when it is gone"
     if status == 404 and "namespaces" in message:
         return "the namespace does not exist: create it, or have it among the objects"
+    if status in _WORTH_A_RETRY:
+        return "the API server is in trouble; run this again later"
     return "the message is the API server's own"

@@ -9,7 +9,8 @@ from flyball.cluster.doctor.symptom import Checked, broken, risky
 from flyball.cluster.objects import dig
 
 _PRE_STOP_SLEEP = (1, 30)
-"""`lifecycle.preStop.sleep` is on by default from here (KEP-3960); an older server drops it without a word."""
+"""`lifecycle.preStop.sleep` is on by default from here (KEP-3960). 1.29 knows it and drops it without a word; what is
+older refuses to apply it (500, "field not declared in schema")."""
 
 
 def check_api(facts: ClusterFacts, expected: ExpectedService) -> Checked:
@@ -22,7 +23,7 @@ def check_api(facts: ClusterFacts, expected: ExpectedService) -> Checked:
     sleeps = any(dig(each, "lifecycle", "preStop", "sleep") for each in mine)
     symptoms = []
     if found and sleeps and (int(found[1]), int(found[2])) < _PRE_STOP_SLEEP:
-        answered = f"{facts.version}: drops lifecycle.preStop.sleep, so that requests are sent to pods that have left"
+        answered = f"{facts.version}: refuses or drops lifecycle.preStop.sleep, and pods leave while requests arrive"
         fix = "upgrade to 1.30 or later"
         symptoms.append(risky(facts.server, asked="its version", answered=answered, fix=fix))
     return Checked(answer=f"{facts.server}, {facts.version}", symptoms=symptoms)
