@@ -65,11 +65,29 @@ def test_every_flag_exists_in_the_release_it_is_given_to(engine: Engine, machine
     release(engine.version).check_args(args)
 
 
-def test_environment_binds_the_threads_of_replica_two_to_its_core() -> None:
-    """Three replicas on two cores: the second has core 1."""
-    env = _command(_spec("scaling: {max: 3}"), index=1).env
+def test_a_replica_with_cores_of_its_own_is_bound_to_them() -> None:
+    """Two replicas on two cores: the second has core 1."""
+    env = _command(_spec("scaling: {max: 2}"), index=1).env
 
-    assert (env["VLLM_CPU_OMP_THREADS_BIND"], env["OMP_NUM_THREADS"]) == ("1", "1")
+    assert (env["OMP_PLACES"], env["OMP_PROC_BIND"], env["OMP_NUM_THREADS"]) == ("{1}", "true", "1")
+
+
+def test_replicas_that_share_cores_are_not_bound() -> None:
+    """Three replicas on two cores: one thread each, where the kernel puts it."""
+    env = _command(_spec("scaling: {max: 3}"), index=2).env
+
+    assert env["OMP_NUM_THREADS"] == "1"
+    assert not {"OMP_PLACES", "OMP_PROC_BIND"} & set(env)
+
+
+@pytest.mark.parametrize(("replicas", "bind"), [(1, "0|1"), (2, "nobind")])
+def test_several_workers_have_the_cores_divided_between_them(replicas: int, bind: str) -> None:
+    """As vLLM writes it, `|` between workers, each of which is then a process of its own."""
+    spec = _spec(f"local: {{cores: 2}}\nscaling: {{max: {replicas}}}\nengine: {{tensor_parallel_size: 2}}")
+    env = _command(spec).env
+
+    assert (env["VLLM_CPU_OMP_THREADS_BIND"], env["OMP_NUM_THREADS"]) == (bind, "1")
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in env
 
 
 def test_a_gpu_replica_sees_its_own_gpu_only() -> None:
@@ -77,7 +95,7 @@ def test_a_gpu_replica_sees_its_own_gpu_only() -> None:
     command = _command(_spec("scaling: {max: 3}"), engine=CUDA, model=HUB, machine=GPUS, index=2)
 
     assert command.env["CUDA_VISIBLE_DEVICES"] == "2"
-    assert not {"VLLM_CPU_OMP_THREADS_BIND", "VLLM_CACHE_ROOT"} & set(command.env)
+    assert not {"OMP_NUM_THREADS", "VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CACHE_ROOT"} & set(command.env)
     assert not {"dtype", "enforce_eager", "kv_cache_memory_bytes", "max_model_len"} & set(command.args)
 
 
@@ -93,7 +111,7 @@ def test_nothing_of_the_callers_environment_leads_the_engine_astray() -> None:
     assert env == {
         "HF_TOKEN": "token", "PATH": "/venv/bin:/usr/bin", "VLLM_LOGGING_LEVEL": "DEBUG", "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "VLLM_CACHE_ROOT": "/cache", "OMP_NUM_THREADS": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "0",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from flyball.engine.args import render_args, replica_args
 from flyball.engine.finding import Engine
 from flyball.engine.machine import Machine
 from flyball.engine.model import ServedModel
-from flyball.engine.share import replica_cores, replica_gpus
+from flyball.engine.share import replica_cores, replica_gpus, workers
 from flyball.spec import FlagValue, ServingSpec
 
 # The `vllm` script of the CPU build asks for the metadata of a package named vllm, which it is not.
@@ -57,10 +57,29 @@ def replica_command(
     if engine.cache is not None:
         env["VLLM_CACHE_ROOT"] = str(engine.cache)
     if engine.device == "cpu":
-        cores = replica_cores(spec, machine=machine, index=index)
-        env["OMP_NUM_THREADS"] = str(len(cores))
-        env["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
+        env |= _threads(spec, args, machine=machine, index=index)
     else:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(replica_gpus(args, machine=machine, index=index))
     argv = (str(engine.python), "-m", SERVER, *render_args(args, version=engine.version))
     return ReplicaCommand(argv=argv, env=env, args=args)
+
+
+def _threads(spec: ServingSpec, args: Mapping[str, FlagValue], *, machine: Machine, index: int) -> dict[str, str]:
+    """What gives a CPU replica one thread a core, and binds them where the cores are its own.
+
+    Replicas that share cores are left to the kernel: bound, the third of three on two cores has half of one while the
+    other core idles (measured after a step of load: ready after 93 s, and after 49 s unbound).
+    """
+    cores, count = replica_cores(spec, machine=machine, index=index), workers(args)
+    alone = spec.scaling.max * len(cores) <= len(machine.cores)
+    if count > 1:
+        shares = [",".join(map(str, cores[rank::count] or cores)) for rank in range(count)]
+        bind = "|".join(shares) if alone else "nobind"
+        return {"OMP_NUM_THREADS": str(max(1, len(cores) // count)), "VLLM_CPU_OMP_THREADS_BIND": bind}
+    # vLLM 0.32 binds a worker by starting it as a process of its own, which imports all of vLLM a third time. OpenMP's
+    # own variables bind from the start, and the only worker then lives in the engine core's process: measured on two
+    # cores, ready after 30 s instead of 43, with 0.7 GB less.
+    threads = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(len(cores))}
+    if alone:
+        threads |= {"OMP_PLACES": f"{{{','.join(map(str, cores))}}}", "OMP_PROC_BIND": "true"}
+    return threads
