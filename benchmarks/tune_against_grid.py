@@ -29,8 +29,8 @@ from flyball.tune.run import Inputs, Progress, run
 from flyball.tune.trial import Trial
 from flyball.workload import Recordings
 
-START = 128  # what this vLLM takes on a CPU where nothing is said
-GRID = (2, 4, 8, 32, START)
+START = 256  # vLLM's default on GPUs under 70 GiB, where the recipe is usually begun
+GRID = (2, 4, 8, 16, 32, START)
 SPEC = f"""
 model: {{id: HuggingFaceTB/SmolLM2-135M-Instruct, served_name: small}}
 slo:

@@ -14,7 +14,7 @@ from flyball.planning import demand
 from flyball.spec import ServingSpec
 from flyball.tune.experiment import Bench
 from flyball.tune.journal import Journal
-from flyball.tune.measuring import LoadPlan
+from flyball.tune.measuring import LoadPlan, seen
 from flyball.tune.prediction import Predictor, Unfit
 from flyball.tune.rate_search import Estimate, Tried, next_rate
 from flyball.tune.rate_search import bracket as find_bracket
@@ -112,11 +112,9 @@ class VirtualServer:
         self.now_s += end_s
         name = f"records-{self.loads:03d}.jsonl"
         (self.folder / name).write_text(records_to_json(records))
-        counted = [r for r in records if r.intended_s >= self.plan.settled_s and r.outcome != "cancelled"]
         probe = Probe(
-            round=round_, rate=rate, verdict=test.verdict or test.leaning, requests=test.judged,
-            attainment=Summary.of(counted, self.spec.slo).attainment, measured_s={}, preemptions=0, thrown_away=0,
-            seconds=end_s, records=name,
+            round=round_, rate=rate, verdict=test.verdict or test.leaning, requests=test.judged, preemptions=0,
+            thrown_away=0, seconds=end_s, records=name, **seen(records, self.plan),
         )  # fmt: skip
         return probe, records
 
@@ -168,15 +166,23 @@ def _record(index: int, served: ServedRequest) -> RequestRecord:
     )
 
 
-def trial(number: int, sequences: int, rate: float, *, expected: float | None = None) -> Trial:
+def trial(
+    number: int,
+    sequences: int,
+    rate: float,
+    *,
+    expected: float | None = None,
+    missed: tuple[str, ...] = (),
+    at_once: int | None = None,
+) -> Trial:
     """One that held `rate` and missed 4 % above; a rate of 0 is one that did not start."""
     probe = Probe(
         round=0, rate=rate, verdict="held", requests=80, attainment=1.0, measured_s={}, preemptions=0, thrown_away=0,
-        seconds=30, records="",
+        seconds=30, records="", at_once=at_once,
     )  # fmt: skip
-    missed = Probe(
+    too_much = Probe(
         round=0, rate=rate * 1.04, verdict="missed", requests=80, attainment=0.8, measured_s={}, preemptions=0,
-        thrown_away=0, seconds=30, records="",
+        thrown_away=0, seconds=30, records="", missed=missed, at_once=at_once,
     )  # fmt: skip
     return Trial(
         number=number,
@@ -185,6 +191,6 @@ def trial(number: int, sequences: int, rate: float, *, expected: float | None = 
         expected=None if expected is None else Expected(rate=expected, low=expected / 1.1, high=expected * 1.1),
         start_s=60,
         seconds=300,
-        probes=(probe, missed) if rate else (),
+        probes=(probe, too_much) if rate else (),
         refusal=None if rate else Refusal(kind="start", cause="out of memory"),
     )

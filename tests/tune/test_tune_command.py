@@ -74,7 +74,7 @@ def test_a_search_from_spec_to_spec(flyball: Flyball, spec: Path, tmp_path: Path
     done = flyball("tune", spec, "--write", "--out", "run", "-o", "json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["chosen"]["flags"]["max_num_seqs"] == 4
+    assert answer["chosen"]["flags"]["max_num_seqs"] == 4, done.stderr
     assert answer["chosen"]["rate"] > 2 * answer["start"]["rate"]
     assert (answer["engine_starts"], answer["improved"], answer["written"]) == (2, True, True)
     assert "trial 1: max_num_seqs 4" in done.stderr

@@ -1,7 +1,9 @@
 """Loads against one started server: each ends as soon as the sequential test knows, or does not count at all."""
 
 import asyncio
+import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +26,7 @@ from flyball.measurement import (
     records_to_json,
 )
 from flyball.spec import SLO, Arrivals, TuneSpec, WorkloadShape
+from flyball.tune.contention import Waiting, waited_share
 from flyball.tune.sequential import HOLDS_FOR, ObjectiveTest
 from flyball.tune.target import Started
 from flyball.tune.trial import Probe
@@ -77,6 +80,27 @@ class LoadPlan:
         return max(LATE_CLIENT_S, LATE_SHARE * tightest)
 
 
+def seen(records: Sequence[RequestRecord], plan: LoadPlan) -> dict[str, Any]:
+    """What a load showed, as a `Probe` holds it; of requests that found the engine as full as it gets."""
+    settled = [each for each in records if each.intended_s >= plan.settled_s and each.outcome != "cancelled"]
+    summary = Summary.of(settled, plan.slo)
+    results = {f"{each.metric} p{each.percentile}": each for each in objective_results(summary, plan.slo)}
+    return {
+        "attainment": summary.attainment,
+        "measured_s": {name: each.to_dict()["measured_s"] for name, each in results.items()},
+        "missed": tuple(name for name, each in results.items() if not each.holds),
+        "at_once": most_at_once(records),
+    }
+
+
+def most_at_once(records: Sequence[RequestRecord]) -> int:
+    """Requests that had been sent and not answered, at the moment when they were the most."""
+    changes = [
+        (at, by) for each in records if each.sent_s is not None for at, by in ((each.sent_s, 1), (each.end_s, -1))
+    ]
+    return max(itertools.accumulate(by for _, by in sorted(changes)), default=0)
+
+
 def at_rate(arrivals: Arrivals, rate: float) -> Arrivals:
     """As bursty as the spec's; Poisson where it has a shape that no rate can be put into (steps, traces, clients)."""
     if arrivals.gamma is not None:
@@ -93,6 +117,8 @@ class Measurer:
     folder: Path
     session: aiohttp.ClientSession
     say: Say
+    shares_processors: bool = False
+    """Whether the engine computes on this machine's processors, which other programs may want too."""
     loads: int = 0
 
     async def warm_up(self) -> None:
@@ -111,9 +137,10 @@ class Measurer:
         """Whether the objective holds at `rate`. Raises ClientTooSlowError."""
         for thrown_away in range(MOST_LATE):
             before = await self._preemptions()
-            began = time.perf_counter()
+            began, waiting = time.perf_counter(), Waiting.now() if self.shares_processors else None
             records, test = await self._load(self.plan.workload(rate, round_))
             seconds = time.perf_counter() - began
+            waited = None if waiting is None else self._waited(waiting)
             lag_s = Distribution.of([each.schedule_lag_s for each in records if each.schedule_lag_s is not None]).p99_s
             late = lag_s is not None and lag_s > self.plan.late_s
             name = self._save(records, late=late)
@@ -128,8 +155,9 @@ class Measurer:
                     preemptions=None if before is None or after is None else max(0, round(after - before)),
                     thrown_away=thrown_away,
                     seconds=seconds,
+                    waited=waited,
                     records=name,
-                    **self._attained(records),
+                    **seen(records, self.plan),
                 )
                 return probe, records
             assert lag_s is not None
@@ -162,13 +190,6 @@ class Measurer:
         )  # fmt: skip
         return records, test
 
-    def _attained(self, records: Sequence[RequestRecord]) -> dict[str, Any]:
-        settled = [each for each in records if each.intended_s >= self.plan.settled_s and each.outcome != "cancelled"]
-        summary = Summary.of(settled, self.plan.slo)
-        results = objective_results(summary, self.plan.slo)
-        measured = {f"{each.metric} p{each.percentile}": each.to_dict()["measured_s"] for each in results}
-        return {"attainment": summary.attainment, "measured_s": measured}
-
     def _save(self, records: Sequence[RequestRecord], *, late: bool) -> str:
         self.loads += 1
         name = f"records-{self.loads:02d}{'-late' if late else ''}.jsonl"
@@ -177,6 +198,10 @@ class Measurer:
         except OSError as error:
             raise OutsideError(f"cannot write to {self.folder}: {error.strerror}", fix="free space") from error
         return name
+
+    @staticmethod
+    def _waited(since: Waiting) -> float:
+        return waited_share(since, Waiting.now(), processors=os.cpu_count() or 1)
 
     async def _preemptions(self) -> float | None:
         snapshot = await self._snapshot()

@@ -1,13 +1,14 @@
 """What to try next and why: the start, then what the model expects most of, or a search without it. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flyball.tune.choice import best
-from flyball.tune.line_search import next_position
+from flyball.tune.line_search import next_position, peak_between
 from flyball.tune.posterior import Belief, Measured, believe
 from flyball.tune.prediction import Expectation, Predictor, Unfit
+from flyball.tune.side import AXIS, Side, side, speaks_for
 from flyball.tune.space import left, place
 from flyball.tune.trial import Expected, Flags, Trial, label
 
@@ -15,12 +16,8 @@ REFUTED = 3.0
 """Standard deviations between prediction and measurement from which on the model is no longer asked."""
 LEAST_ERROR = 0.15
 """Of the model against one short search, however well its loads are fitted: two ways to measure the same rate."""
-NOISE_FLOOR = 0.01
-"""A smaller gain could not be told from none."""
 FIRST_GUESS = 1.0
 """Requests per second, where no load has been measured yet."""
-AXIS = "max_num_seqs"
-"""The flag that is searched without a model: the others matter less, and differ in few values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +62,7 @@ def propose(
     refuted = refutation(trials, predictor)
     if refuted is not None:
         return _without_model(remaining, trials, why=f"the model is refuted: {refuted}")
-    return _with_model(remaining, trials, predictor, worth=max(worth, NOISE_FLOOR))
+    return _with_model(remaining, trials, predictor, worth=worth)
 
 
 def refutation(trials: Sequence[Trial], predictor: Predictor) -> str | None:
@@ -145,20 +142,41 @@ def _without_model(remaining: Sequence[Flags], trials: Sequence[Trial], *, why: 
     def on_line(flags: Flags) -> bool:
         return AXIS in flags and all(flags.get(name) == value for name, value in others.items())
 
-    known = {trial.flags[AXIS]: trial.estimate.rate for trial in trials if on_line(trial.flags)}
-    open_values = {flags[AXIS] for flags in remaining if on_line(flags)}
-    values = sorted({*known, *open_values}, key=float)
-    if not known:
+    tried = [trial for trial in trials if on_line(trial.flags)]
+    if not tried:
         return Finished(why=f"{why}, and {AXIS} is not among the flags that may change")
-    position = next_position({values.index(value): rate for value, rate in known.items()}, len(values))
+    open_values = {int(flags[AXIS]) for flags in remaining if on_line(flags)}
+    values = sorted({*open_values, *(int(trial.flags[AXIS]) for trial in tried)})
+    known: dict[int, float] = {}
+    sides: dict[int, Side] = {}
+    for trial in sorted(tried, key=lambda trial: trial.estimate.rate):
+        for index, value in enumerate(values):
+            if speaks_for(trial, value):
+                known[index], sides[index] = trial.estimate.rate, side(trial)
+    for trial in tried:  # its own measurement stands above what others say of it
+        own = values.index(int(trial.flags[AXIS]))
+        known[own], sides[own] = trial.estimate.rate, side(trial)
+    position = next_position(known, len(values), sides)
+    where = _where(values, sides)
     if position is None:
-        return Finished(why=f"{why}; no value of {AXIS} beside the best, {leader.flags[AXIS]}, is left to try")
-    flags = {**leader.flags, AXIS: values[position]}
+        return Finished(why=f"{why}; no other {AXIS} can be better than {leader.flags[AXIS]}{where}")
+    value = values[position]
     return Proposal(
-        flags=flags,
-        why=f"{why}; along {AXIS}, whose best so far is {leader.flags[AXIS]}",
+        flags={**leader.flags, AXIS: value},
+        why=f"{why}; along {AXIS}, whose best so far is {leader.flags[AXIS]}{where}",
         guess=leader.estimate.rate or min((p.rate for trial in trials for p in trial.probes), default=FIRST_GUESS),
     )
+
+
+def _where(values: Sequence[int], sides: Mapping[int, Side]) -> str:
+    """Between which values the best is, and why."""
+    floor, ceiling = peak_between(sides, len(values))
+    parts = []
+    if floor >= 0:
+        parts.append(f"at {values[floor]} requests queue while steps are short enough (TTFT missed, TPOT held)")
+    if ceiling < len(values):
+        parts.append(f"from {values[ceiling]} on steps are too long, or the limit is never reached")
+    return f": {'; '.join(parts)}" if parts else ""
 
 
 def _expected(belief: Belief) -> Expected:

@@ -74,8 +74,11 @@ class Estimate:
     rounds: int
 
     @classmethod
-    def of(cls, brackets: Sequence[Bracket]) -> "Estimate":
-        """The geometric mean of searches with different requests; 0 if one of them found no rate that holds."""
+    def of(cls, brackets: Sequence[Bracket], *, waited: float = 0.0) -> "Estimate":
+        """The geometric mean of searches with different requests; 0 if one of them found no rate that holds.
+
+        `waited` is the share of the processors' time that the engine waited for: the same flags may hold so much more.
+        """
         if any(each.low == 0 for each in brackets):
             return cls(rate=0.0, error=0.0, rounds=len(brackets))
         logs = [math.log(each.rate) for each in brackets]
@@ -83,7 +86,7 @@ class Estimate:
         inside = sum(each.spread**2 for each in brackets) / count
         # The scatter that was seen, drawn towards what is usual while there is little of it.
         scatter = (RUN_TO_RUN**2 + sum((value - mean) ** 2 for value in logs)) / count
-        return cls(rate=math.exp(mean), error=math.sqrt((inside + scatter) / count), rounds=count)
+        return cls(rate=math.exp(mean), error=math.sqrt((inside + scatter) / count + waited**2), rounds=count)
 
     def gain_over(self, other: "Estimate") -> float:
         """Relative: 0.1 is a tenth more; infinite over nothing."""

@@ -96,7 +96,14 @@ async def run(
         target = _target(inputs, known, nursery, session)
 
         def prober(started: Started, folder: Path) -> Measurer:
-            return Measurer(started=started, plan=plan, folder=folder, session=session, say=say)
+            return Measurer(
+                started=started,
+                plan=plan,
+                folder=folder,
+                session=session,
+                say=say,
+                shares_processors=isinstance(inputs.server, Engine) and inputs.server.device == "cpu",
+            )
 
         search = progress.session = Session(
             bench=Bench(target=target, prober=prober, say=say),

@@ -121,7 +121,8 @@ class ModelGuided:
             loads = model_loads(trials, self.predictor, self.folder)
             self.corrected = self.predictor.recalibrated(loads, prior=max(self.predictor.error, 0.1))
         mean_s = sum(trial.seconds for trial in trials) / len(trials)
-        return propose(self.candidates, trials, self.corrected, worth=mean_s / self.limits.serves_for)
+        worth = max(mean_s / self.limits.serves_for, self.limits.resolution)  # less could not be told from nothing
+        return propose(self.candidates, trials, self.corrected, worth=worth)
 
     def curves(self, trials: Sequence[Trial]) -> dict[int, Curve]:
         """Goodput against rate of every trial, as the model sees it after all of them."""

@@ -14,6 +14,9 @@ Flags = Mapping[str, FlagValue]
 HEAVY_PREEMPTION = 0.1
 """Preemptions per request from which on a set of flags is refused: each one computes a prompt and its answer again."""
 
+CROWDED = 0.1
+"""Share of waiting for a processor from which on it is told."""
+
 
 def label(flags: Flags) -> str:
     """For people: `max_num_seqs 64, max_num_batched_tokens 8192`."""
@@ -54,6 +57,12 @@ class Probe:
     seconds: float
     records: str
     """The file of its requests, in the trial's folder."""
+    missed: tuple[str, ...] = ()
+    """The objectives that it missed, named as in `measured_s`."""
+    at_once: int | None = None
+    """The most requests that the engine had at once, waiting ones included."""
+    waited: float | None = None
+    """How long engine and client waited for a processor, of all processors' time; None for an engine elsewhere."""
 
     @property
     def goodput(self) -> float:
@@ -66,7 +75,8 @@ class Probe:
             for name, value in self.measured_s.items()
         )
         preempted = f", {self.preemptions} preemptions" if self.preemptions else ""
-        return f"{self.rate:.3g}/s {self.verdict}: {self.requests} requests, {', '.join(latencies)}{preempted}"
+        crowded = f", waited {self.waited:.0%} for a processor" if (self.waited or 0.0) >= CROWDED else ""
+        return f"{self.rate:.3g}/s {self.verdict}: {self.requests} requests, {', '.join(latencies)}{preempted}{crowded}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +117,15 @@ class Trial:
         """The rate that it holds; 0 if it was refused."""
         if self.refusal is not None or not self.probes:
             return Estimate(rate=0.0, error=0.0, rounds=0)
-        return Estimate.of(self.brackets)
+        return Estimate.of(self.brackets, waited=self.waited or 0.0)
+
+    @property
+    def waited(self) -> float | None:
+        """As of its loads, by their seconds."""
+        known = [(probe.waited, probe.seconds) for probe in self.probes if probe.waited is not None]
+        return (
+            sum(share * seconds for share, seconds in known) / sum(seconds for _, seconds in known) if known else None
+        )
 
     @property
     def best_probe(self) -> Probe | None:
@@ -130,7 +148,7 @@ def trial_from_dict(row: Mapping[str, Any]) -> Trial:
         **{
             **row,
             "expected": None if row["expected"] is None else Expected(**row["expected"]),
-            "probes": tuple(Probe(**probe) for probe in row["probes"]),
+            "probes": tuple(Probe(**{**probe, "missed": tuple(probe.get("missed", ()))}) for probe in row["probes"]),
             "refusal": None if row["refusal"] is None else Refusal(**row["refusal"]),
         }
     )
