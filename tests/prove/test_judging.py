@@ -79,13 +79,22 @@ def test_a_step_must_exceed_one_replica_and_queue(rate: float, waiting: float, p
     assert criterion.passed is passed
 
 
-def test_the_crossing_respects_the_tolerance() -> None:
-    """Within the tolerance nothing is crossed; the replicas asked for count, not those ready."""
-    timeline = Timeline(
-        samples=[_sample(1, 1, 1, running=3.3), _sample(2, 2, 1, running=5), _sample(3, 1, 1, running=4)]
-    )
+def _crossed(*running: float, decided: int) -> float | None:
+    """With a sample a second from 1 on; from sample `decided` on two replicas are asked for."""
+    samples = [_sample(t, 2 if t >= decided else 1, 1, running=value) for t, value in enumerate(running, start=1)]
+    return judging.crossed_s(Timeline(samples=samples), "in_system", 3.0, 0.1, start_s=0)
 
-    assert judging.crossed_s(timeline, "in_system", 3.0, 0.1, start_s=0) == 3
+
+def test_the_crossing_respects_the_tolerance() -> None:
+    """Within the tolerance nothing is crossed, whatever follows the decision."""
+    assert _crossed(3.3, 4, 4, 9, decided=4) == 2
+    assert _crossed(3.3, 3.3, 3.3, decided=9) is None
+
+
+def test_the_crossing_that_counts_is_the_one_that_lasted() -> None:
+    """A peak that was gone by the next sample asks for nothing; a signal that stays up unanswered goes on counting."""
+    assert _crossed(4, 1, 4, 5, 6, decided=5) == 3
+    assert _crossed(1, 4, 5, 6, 7, decided=9) == 2
 
 
 def _scale_out(decided_s: float, ready: int = 3) -> Mapping[str, object]:

@@ -56,11 +56,18 @@ def judge_step(
 
 
 def crossed_s(timeline: Timeline, signal: Signal, target: float, tolerance: float, *, start_s: float) -> float | None:
-    """When the signal first lay above what the replicas asked for are meant to bear, tolerance included."""
-    for sample in timeline.samples:
-        if sample.t_s >= start_s and _signal(sample, signal) > target * (1 + tolerance) * sample.desired:
-            return sample.t_s
-    return None
+    """Since when the signal had lain above what the replicas bear, tolerance included, once more were asked for.
+
+    A signal that falls back at once, as a few requests at once make it, asks for nothing.
+    """
+    crossed: float | None = None
+    samples = [sample for sample in timeline.samples if sample.t_s >= start_s]
+    for sample in samples:
+        if sample.desired > samples[0].desired:
+            return sample.t_s if crossed is None else crossed
+        above = _signal(sample, signal) > target * (1 + tolerance) * sample.desired
+        crossed = (sample.t_s if crossed is None else crossed) if above else None
+    return crossed
 
 
 def judge_scale_out(
