@@ -80,7 +80,7 @@ class VirtualServer:
         if failure is not None:
             return failure
         self.flags, self.running = flags, True
-        return Started(url="http://virtual", model="m", seconds=self.start_s)
+        return Started(url="http://virtual", model="m", seconds=self.start_s, vllm="0.26.0")
 
     async def stop(self) -> None:
         self.running = False

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from flyball.tune.side import Side, most_at_once, side, speaks_for
+from flyball.tune.side import Side, can_be_better, most_at_once, side
 from virtual_tuning import trial
 
 
@@ -25,11 +25,23 @@ def test_what_was_missed_says_where_the_best_is(missed: tuple[str, ...], at_once
 
 
 def test_a_limit_that_is_not_reached_could_be_any_other() -> None:
-    """At most 9 ran at once under 128: 16 or 256 would have been the same, 8 would not."""
-    found = trial(0, 128, 5.0, missed=("tpot p95",), at_once=9)
-    assert [value for value in (4, 8, 9, 10, 16, 128, 256) if speaks_for(found, value)] == [10, 16, 128, 256]
-    assert not speaks_for(trial(0, 8, 5.0, at_once=12), 16)
-    assert not speaks_for(trial(0, 128, 5.0), 64)  # not known how many ran
+    """At most 9 ran at once under 128: from 10 on it would have been the same, whatever it was that was missed."""
+    found = [trial(0, 128, 5.0, missed=("tpot p95",), at_once=9)]
+    assert [value for value in (4, 8, 9, 10, 16, 256) if can_be_better({"max_num_seqs": value}, found)] == [4, 8, 9]
+
+
+def test_the_best_is_between_queueing_and_long_steps() -> None:
+    """Of trials with the same other flags; others say nothing, and contradictions are not believed."""
+    found = [
+        trial(0, 4, 5.0, missed=("ttft p95",), at_once=12),
+        trial(1, 32, 5.0, missed=("tpot p95",), at_once=40),
+    ]
+    values = (2, 4, 8, 16, 32, 64)
+    assert [value for value in values if can_be_better({"max_num_seqs": value}, found)] == [8, 16]
+    other = {"max_num_seqs": 2, "max_num_batched_tokens": 2048}
+    assert can_be_better(other, found)
+    torn = [*found, trial(2, 64, 5.0, missed=("ttft p95",), at_once=80)]
+    assert all(can_be_better({"max_num_seqs": value}, torn) for value in values)
 
 
 def test_loads_far_beyond_say_nothing() -> None:

@@ -1,19 +1,21 @@
 """Writing flags into a spec's text: nothing else changes."""
 
+from datetime import date
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flyball.errors import UsageError
-from flyball.spec import TEMPLATE, ServingSpec, parse_model
+from flyball.spec import SLO, TEMPLATE, MeasuredSpec, Percentiles, ServingSpec, parse_model
 from flyball.tune.spec_edit import with_tuned_flags
 
 EVIDENCE = "flyball tune 2026-11-25: holds 3.2 requests/s"
 
 
 def _edit(text: str, **flags: object) -> str:
-    return with_tuned_flags(text, flags, evidence=EVIDENCE, source="s.yaml")  # type: ignore[arg-type]
+    return with_tuned_flags(text, flags, evidence=EVIDENCE, record=None, source="s.yaml")  # type: ignore[arg-type]
 
 
 def test_the_template_gets_a_block() -> None:
@@ -42,7 +44,7 @@ def test_values_change_in_place() -> None:
 def test_the_next_run_replaces_its_own_evidence() -> None:
     """Comments do not pile up."""
     once = _edit("model: {id: a/b}\n", max_num_seqs=64)
-    twice = with_tuned_flags(once, {"max_num_seqs": 32}, evidence="flyball tune 2026-12-01: x", source="s")
+    twice = with_tuned_flags(once, {"max_num_seqs": 32}, evidence="flyball tune 2026-12-01: x", record=None, source="s")
     assert twice.count("# flyball tune") == 1
     assert "2026-12-01" in twice
 
@@ -65,6 +67,41 @@ def test_what_cannot_be_edited_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be edited safely") as failed:
         _edit(text, kv_cache_dtype="fp8")
     assert failed.value.fix == "set by hand: kv_cache_dtype: fp8"
+
+
+RECORD = MeasuredSpec(
+    requests_per_s=3.24,
+    error=0.08,
+    accelerator="H100",
+    vllm="0.33.0",
+    model="a/b",
+    slo=SLO(ttft=Percentiles(p95=0.2)),
+    prompt_tokens=483.0,
+    output_tokens=145.0,
+    flags={"max_num_seqs": 64, "kv_cache_dtype": "auto"},
+    date=date(2026, 11, 25),
+    run="tune-20261125-101500",
+)
+
+
+@pytest.mark.parametrize(
+    "tail", ["", "name: x", "measured: MEASURED\nname: x  # mine\n", "name: x\nmeasured: MEASURED"]
+)
+def test_the_record_is_written_and_replaced(tail: str) -> None:
+    """At the end, or in place of the one that is there, block or flow; what stands around it stays."""
+    older = RECORD.model_copy(update={"requests_per_s": 1.0, "run": "older"})
+    for flow in (True, False):
+        section = yaml.safe_dump(older.model_dump(mode="json", exclude_none=True), default_flow_style=flow, width=1000)
+        inline = section.strip() if flow else "\n  " + section.strip().replace("\n", "\n  ")
+        text = "# head\nmodel: {id: a/b}\n" + tail.replace("MEASURED", inline)
+        new = with_tuned_flags(text, {"max_num_seqs": 64}, evidence=EVIDENCE, record=RECORD, source="s")
+        spec = parse_model(ServingSpec, new, source="s")
+        assert (spec.measured, spec.engine) == (RECORD, {"max_num_seqs": 64})
+        assert new.startswith("# head\nmodel: {id: a/b}\n")
+        assert "older" not in new
+        assert ("# mine" in text) == ("# mine" in new)
+        again = with_tuned_flags(new, {"max_num_seqs": 64}, evidence=EVIDENCE, record=RECORD, source="s")
+        assert again == new
 
 
 _NAMES = st.sampled_from(["max_num_seqs", "max_num_batched_tokens", "block_size", "kv_cache_dtype", "seed"])

@@ -84,8 +84,13 @@ def test_a_search_from_spec_to_spec(flyball: Flyball, spec: Path, tmp_path: Path
     assert text.startswith("# mine\nmodel: {id: fake}\n")
     assert "# one at a time" in text
     assert "# flyball tune 20" in text
-    assert "max_num_seqs 1, max_num_batched_tokens 2048 held" in text
-    assert "max_num_batched_tokens:" not in text.partition("tune:")[0]  # as it was: not written
+    assert "max_num_seqs 1 held" in text
+    assert "  max_num_batched_tokens: 2048\n" in text  # as it was, and what was measured holds for it
+    measured = parse_model(ServingSpec, text, source="s").measured
+    assert measured is not None
+    assert (measured.accelerator, measured.vllm, measured.run) == ("CPU", "0.32.0", "run")
+    assert measured.flags["max_num_seqs"] == 4
+    assert measured.requests_per_s == pytest.approx(answer["chosen"]["rate"], rel=1e-3)
 
     for number, trial in enumerate(answer["trials"]):
         folder = tmp_path / "run" / "trials" / f"{number:02d}"

@@ -104,9 +104,10 @@ def tune(
         _write(folder / "inputs.json", json.dumps({**about, "recipe": recipe, "url": url, "spec": text}, indent=2))
     inputs = _inputs(spec, serving, server, seed=seed, recipe=recipe is not None, folder=folder)
     progress, interrupted = _search(inputs, past, spec)
-    outcome = _outcome(serving, progress, about, recipe is not None)
+    outcome = _outcome(inputs, progress, about)
     _write(folder / "result.json", json.dumps(outcome.to_dict(), indent=2))
     _write(folder / "report.html", tune_page(outcome))
+    write = write and not interrupted
     _tell(outcome, _changed(spec, text, outcome, write=write), spec=spec, folder=folder, write=write, output=output)
     return INTERRUPTED if interrupted else int(outcome.chosen is None)
 
@@ -188,26 +189,29 @@ def _past(folder: Path, text: str, recipe: str | None, url: str | None) -> Past:
     return past
 
 
-def _outcome(spec: ServingSpec, progress: Progress, about: dict[str, str], recipe: bool) -> Outcome:
+def _outcome(inputs: Inputs, progress: Progress, about: dict[str, str]) -> Outcome:
     search = progress.session
     return Outcome(
-        spec=spec,
+        spec=inputs.spec,
         trials=() if search is None else tuple(search.trials),
         ended="" if search is None else search.ended,
         starts=0 if search is None else search.starts,
         elapsed_s=0.0 if search is None else search.elapsed_s,
         dollars=0.0 if search is None else search.dollars,
-        recipe=recipe,
+        recipe=inputs.recipe,
         curves={} if progress.guided is None else progress.guided.curves(() if search is None else search.trials),
         provenance=about,
+        demand=inputs.demand,
+        accelerator=progress.accelerator,
+        run=inputs.folder.resolve().name,
     )
 
 
 def _changed(spec: Path, text: str, outcome: Outcome, *, write: bool) -> str | None:
     """The spec's new text, None where nothing changes; written in one step if that is asked for."""
-    if not outcome.improved:
+    if outcome.chosen is None or (outcome.recipe and not outcome.improved):
         return None
-    new = with_tuned_flags(text, outcome.changes, evidence=outcome.evidence, source=str(spec))
+    new = with_tuned_flags(text, outcome.unset, evidence=outcome.evidence, record=outcome.record, source=str(spec))
     if write:
         draft = spec.with_name(f".{spec.name}.tune")
         _write(draft, new.removesuffix("\n"))
@@ -222,6 +226,8 @@ def _tell(outcome: Outcome, changed: str | None, *, spec: Path, folder: Path, wr
         return
     print_trials(outcome, Console())
     print(outcome.sentence)
+    if outcome.caution is not None:
+        print(f"caution: {outcome.caution}", file=sys.stderr)
     if changed is not None and write:
         print(f"written: {spec}")
     elif changed is not None:

@@ -4,11 +4,14 @@ from rich.console import Console
 from rich.table import Table
 
 from flyball.tune.outcome import Outcome
-from flyball.tune.trial import Trial, label
+from flyball.tune.trial import CROWDED, Trial, label
 
 
 def print_trials(outcome: Outcome, console: Console) -> None:
-    """One line a trial; the chosen one is marked."""
+    """One line a trial; the chosen one is marked. Flags that all trials share stand once, above."""
+    shared = outcome.shared
+    if shared:
+        console.print(f"all with {label(shared)}", highlight=False)
     table = Table()
     table.add_column("", justify="right")
     table.add_column("flags")
@@ -20,7 +23,14 @@ def print_trials(outcome: Outcome, console: Console) -> None:
     for trial in outcome.trials:
         mark = "[green]chosen[/]" if trial is outcome.chosen else ""
         expected = "" if trial.expected is None else f"{trial.expected.rate:.3g}"
-        row = (str(trial.number), label(trial.flags), expected, *_measured(trial), f"{trial.start_s:.0f} s")
+        flags = {name: value for name, value in trial.flags.items() if name not in shared}
+        row = (
+            str(trial.number),
+            label(flags) if flags else "as above",
+            expected,
+            *_measured(trial),
+            f"{trial.start_s:.0f} s",
+        )
         table.add_row(*row, mark or _remark(trial))
     console.print(table)
 
@@ -34,4 +44,6 @@ def _measured(trial: Trial) -> tuple[str, str]:
 def _remark(trial: Trial) -> str:
     if trial.refusal is not None:
         return trial.refusal.cause
+    if (trial.waited or 0.0) >= CROWDED:
+        return f"waited {trial.waited:.0%} for a processor"
     return f"E2E p95 {trial.e2e_p95_s * 1000:,.0f} ms" if trial.e2e_p95_s is not None else ""

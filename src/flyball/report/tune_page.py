@@ -41,6 +41,7 @@ def tune_page(outcome: Outcome) -> str:
         tag("p", about, class_="kicker"),
         tag("h1", outcome.sentence[0].upper() + outcome.sentence[1:]),
         tag("p", _effort(outcome), class_="lead"),
+        Markup() if outcome.caution is None else tag("p", f"Caution: {outcome.caution}."),
     )
     charts = tag("section", tag("h2", "Goodput against rate"), figure(goodput_chart(outcome)))
     parts = [charts, _trials(outcome), _before_after(outcome), _origin(outcome)]

@@ -1,6 +1,7 @@
 """Any server that a shell command can restart with other flags, at an address of its own."""
 
 import asyncio
+import json
 import re
 import shlex
 import time
@@ -87,7 +88,7 @@ class CommandTarget:
             elif was_down or (child.returncode == 0 and await self._started_at() not in (None, before)):
                 seconds = time.perf_counter() - began
                 model = await find_model(self._url, wanted=None, preferred=self._model, api_key=self._api_key)
-                return Started(url=self._url, model=model, seconds=seconds)
+                return Started(url=self._url, model=model, seconds=seconds, vllm=await self._told_version())
             await asyncio.sleep(POLL_S)
         stayed = "" if was_down else ": the same process answers as before the command"
         failure = self._failed(child, f"{self._url} was not ready after {self._timeout_s:.0f} s{stayed}")
@@ -117,6 +118,13 @@ class CommandTarget:
             return None
         samples = parse_exposition(text)
         return next((each.value for each in samples if each.name == "process_start_time_seconds"), None)
+
+    async def _told_version(self) -> str | None:
+        """By vLLM's own /version; None where there is none, or none that can be read."""
+        try:
+            return str(json.loads(await self._get("/version") or "")["version"])
+        except (ValueError, TypeError, KeyError):
+            return None
 
     async def _is_healthy(self) -> bool:
         return await self._get("/health") is not None

@@ -57,6 +57,7 @@ class Experiment:
     recipe_is_content: Callable[[Flags, float], bool] | None = None
     """For the usual recipe: whether it ends with these flags and this p95; only then is the rate searched."""
     e2e_p95_s: float | None = None
+    vllm: str | None = None
     records: list[tuple[Probe, list[RequestRecord]]] = field(default_factory=list)
 
     async def run(self) -> Trial:
@@ -72,6 +73,7 @@ class Experiment:
                 )
                 refusal = Refusal(kind="start", cause=started.cause, evidence=started.evidence)
                 return self._trial(self.bench.clock() - began, self.bench.clock() - began, refusal)
+            self.vllm = started.vllm
             refusal = await self._measure(started)
         finally:
             await self.bench.target.stop()
@@ -89,6 +91,7 @@ class Experiment:
             seconds=seconds,
             probes=tuple(probe for probe, _ in self.records),
             refusal=refusal,
+            vllm=self.vllm,
             e2e_p95_s=self.e2e_p95_s,
         )
 

@@ -126,6 +126,14 @@ def gpu_predictor(
     )
 
 
+def chip_name(name: str, catalog: Catalog) -> str:
+    """By the catalog, else as the driver calls it."""
+    try:
+        return catalog.accelerator(name).name
+    except UsageError:
+        return name
+
+
 def _architecture(model: ServedModel) -> ModelArchitecture | None:
     if not model.is_local:
         return builtin_architecture(model.source)

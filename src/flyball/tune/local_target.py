@@ -58,7 +58,9 @@ class LocalTarget:
         failure = await replica.wait_ready(self._spec.local.start_timeout)
         if failure is not None:
             return failure
-        return Started(url=replica.url, model=blueprint.served_name, seconds=time.perf_counter() - began)
+        return Started(
+            url=replica.url, model=blueprint.served_name, seconds=time.perf_counter() - began, vllm=self._engine.version
+        )
 
     async def stop(self) -> None:
         """At once: nobody waits for an answer."""

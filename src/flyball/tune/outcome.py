@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-from flyball.spec import ServingSpec
+from flyball.planning import Demand
+from flyball.spec import MeasuredSpec, ServingSpec
 from flyball.tune.choice import chosen
-from flyball.tune.trial import Flags, Trial, label
+from flyball.tune.trial import CROWDED, Flags, Trial, label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,11 @@ class Outcome:
     curves: Mapping[int, Curve]
     """By trial."""
     provenance: Mapping[str, str]
+    demand: Demand
+    accelerator: str | None
+    """What the server has; None if it is not known."""
+    run: str
+    """The run folder's name."""
 
     @property
     def chosen(self) -> Trial | None:
@@ -45,9 +52,49 @@ class Outcome:
         return self.trials[0] if self.trials else None
 
     @property
+    def shared(self) -> Flags:
+        """What all trials have in common, where there are several."""
+        if len(self.trials) < 2:
+            return {}
+        first, *others = (trial.flags for trial in self.trials)
+        return {name: value for name, value in first.items() if all(each.get(name) == value for each in others)}
+
+    @property
     def improved(self) -> bool:
-        """Whether there are other flags to write."""
+        """Whether other flags than the start's are better."""
         return bool(self.changes)
+
+    @property
+    def unset(self) -> Flags:
+        """The chosen flags that the spec does not have: what a record of them needs, changed or not."""
+        if self.chosen is None:
+            return {}
+        given = {**self.spec.engine, "quantization": self.spec.model.quantization}
+        return {name: value for name, value in self.chosen.flags.items() if given.get(name) != value}
+
+    @property
+    def record(self) -> MeasuredSpec | None:
+        """For the spec; None where it is not known what it would hold for."""
+        best = self.chosen
+        if self.recipe or best is None or best.vllm is None or self.accelerator is None:
+            return None
+        flags = {**self.spec.engine, **best.flags}
+        if self.spec.model.quantization is not None:
+            flags.setdefault("quantization", self.spec.model.quantization)
+        return MeasuredSpec(
+            requests_per_s=float(f"{best.estimate.rate:.4g}"),
+            error=round(min(best.estimate.error, 0.99), 3),
+            accelerator=self.accelerator,
+            vllm=best.vllm,
+            model=self.spec.model.id,
+            slo=self.spec.slo,
+            prompt_tokens=round(self.demand.mean_prompt_tokens, 1),
+            output_tokens=round(self.demand.mean_output_tokens, 1),
+            tensor_parallel_size=int(flags.pop("tensor_parallel_size", 1)),
+            flags=flags,
+            date=date.fromisoformat(self.provenance["started"][:10]),
+            run=self.run,
+        )
 
     @property
     def changes(self) -> Flags:
@@ -62,11 +109,23 @@ class Outcome:
         assert self.chosen is not None
         assert self.start is not None
         mine, first = self.chosen.estimate, self.start.estimate
-        against = f", {label(self.start.flags)} held {first.rate:.3g}" if self.improved and first.rate else ""
+        before = {name: self.start.flags[name] for name in self.changes if name in self.start.flags}
+        against = f", {label(before)} held {first.rate:.3g}" if before and first.rate else ""
         when = self.provenance.get("started", "")[:10]
         return (
             f"flyball tune {when}: holds {mine.rate:.3g} requests/s within the objective (± {mine.error:.0%}){against};"
             f" {len(self.trials)} trials, {self.provenance.get('target', '')}"
+        )
+
+    @property
+    def caution(self) -> str | None:
+        """What makes the numbers doubtful."""
+        most = max((trial.waited or 0.0 for trial in self.trials), default=0.0)
+        if most < CROWDED:
+            return None
+        return (
+            f"other programs were busy here: in a trial engine and client waited {most:.0%} of the processors' time for"
+            " one; ± holds that, and a quiet machine would tell more"
         )
 
     @property

@@ -1,14 +1,14 @@
 """What to try next and why: the start, then what the model expects most of, or a search without it. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flyball.tune.choice import best
-from flyball.tune.line_search import next_position, peak_between
+from flyball.tune.line_search import next_position
 from flyball.tune.posterior import Belief, Measured, believe
 from flyball.tune.prediction import Expectation, Predictor, Unfit
-from flyball.tune.side import AXIS, Side, side, speaks_for
+from flyball.tune.side import AXIS, Open, can_be_better, line
 from flyball.tune.space import left, place
 from flyball.tune.trial import Expected, Flags, Trial, label
 
@@ -54,9 +54,12 @@ def propose(
     candidates: Sequence[Flags], trials: Sequence[Trial], predictor: Predictor | None, *, worth: float
 ) -> Proposal | Finished:
     """The next trial after at least one; `worth` is the relative gain that pays for another restart."""
-    remaining = list(left(candidates, trials))
-    if not remaining:
+    untried = list(left(candidates, trials))
+    if not untried:
         return Finished(why="every set of flags within the bounds has been tried or is refused")
+    remaining = [flags for flags in untried if can_be_better(flags, trials)]
+    if not remaining:
+        return Finished(why=f"nothing that is left can be better: {Open.of(line(untried[0], trials))}")
     if predictor is None:
         return _without_model(remaining, trials, why="no model of this server")
     refuted = refutation(trials, predictor)
@@ -137,46 +140,22 @@ def _measured(trials: Sequence[Trial], predictor: Predictor) -> list[Measured]:
 def _without_model(remaining: Sequence[Flags], trials: Sequence[Trial], *, why: str) -> Proposal | Finished:
     """Along one flag, all others as in the best trial."""
     leader = best(trials) or trials[0]
-    others = {name: value for name, value in leader.flags.items() if name != AXIS}
-
-    def on_line(flags: Flags) -> bool:
-        return AXIS in flags and all(flags.get(name) == value for name, value in others.items())
-
-    tried = [trial for trial in trials if on_line(trial.flags)]
-    if not tried:
+    if AXIS not in leader.flags:
         return Finished(why=f"{why}, and {AXIS} is not among the flags that may change")
-    open_values = {int(flags[AXIS]) for flags in remaining if on_line(flags)}
-    values = sorted({*open_values, *(int(trial.flags[AXIS]) for trial in tried)})
-    known: dict[int, float] = {}
-    sides: dict[int, Side] = {}
-    for trial in sorted(tried, key=lambda trial: trial.estimate.rate):
-        for index, value in enumerate(values):
-            if speaks_for(trial, value):
-                known[index], sides[index] = trial.estimate.rate, side(trial)
-    for trial in tried:  # its own measurement stands above what others say of it
-        own = values.index(int(trial.flags[AXIS]))
-        known[own], sides[own] = trial.estimate.rate, side(trial)
-    position = next_position(known, len(values), sides)
-    where = _where(values, sides)
+    others = {name: value for name, value in leader.flags.items() if name != AXIS}
+    known = {trial.flags[AXIS]: trial.estimate.rate for trial in trials if {**trial.flags, **others} == trial.flags}
+    open_values = {flags[AXIS] for flags in remaining if {**flags, **others} == flags}
+    values = sorted({*known, *open_values}, key=float)
+    position = next_position({values.index(value): rate for value, rate in known.items()}, len(values))
+    told = str(Open.of(line(leader.flags, trials)))
+    where = f": {told}" if told else ""
     if position is None:
         return Finished(why=f"{why}; no other {AXIS} can be better than {leader.flags[AXIS]}{where}")
-    value = values[position]
     return Proposal(
-        flags={**leader.flags, AXIS: value},
+        flags={**leader.flags, AXIS: values[position]},
         why=f"{why}; along {AXIS}, whose best so far is {leader.flags[AXIS]}{where}",
         guess=leader.estimate.rate or min((p.rate for trial in trials for p in trial.probes), default=FIRST_GUESS),
     )
-
-
-def _where(values: Sequence[int], sides: Mapping[int, Side]) -> str:
-    """Between which values the best is, and why."""
-    floor, ceiling = peak_between(sides, len(values))
-    parts = []
-    if floor >= 0:
-        parts.append(f"at {values[floor]} requests queue while steps are short enough (TTFT missed, TPOT held)")
-    if ceiling < len(values):
-        parts.append(f"from {values[ceiling]} on steps are too long, or the limit is never reached")
-    return f": {'; '.join(parts)}" if parts else ""
 
 
 def _expected(belief: Belief) -> Expected:

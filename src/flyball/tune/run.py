@@ -18,7 +18,7 @@ from flyball.spec import FlagValue, ServingSpec
 from flyball.tune import decrement
 from flyball.tune.command_target import CommandTarget, filled
 from flyball.tune.experiment import Bench
-from flyball.tune.hardware import TUNED, gpu_predictor, local_defaults, local_predictor, start_flags
+from flyball.tune.hardware import TUNED, chip_name, gpu_predictor, local_defaults, local_predictor, start_flags
 from flyball.tune.journal import Journal, Past
 from flyball.tune.local_target import LocalTarget
 from flyball.tune.measuring import LoadPlan, Measurer, Say
@@ -59,6 +59,7 @@ class Progress:
 
     session: Session | None = None
     guided: ModelGuided | None = None
+    accelerator: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,8 @@ class Knowledge:
     start: Flags
     device: Device
     predictor: Predictor | None
+    accelerator: str | None
+    """By its name in the catalog; CPU; None if it is not known."""
     fixed: Mapping[str, FlagValue] = field(default_factory=dict)
 
 
@@ -79,6 +82,7 @@ async def run(
     `proposer` is another way to choose trials than the model's or the recipe's.
     """
     known = knowledge(inputs)
+    progress.accelerator = known.accelerator
     candidates = space(inputs.spec.tune.flags, known.start, device=known.device)
     say(f"{len(candidates)} sets of flags; start: {label(known.start)}")
     if known.predictor is not None:
@@ -134,7 +138,8 @@ def knowledge(inputs: Inputs) -> Knowledge:
         spec, engine=engine, machine=machine, model=model, args=args, demand=inputs.demand, catalog=inputs.catalog,
         calibrations=inputs.calibrations,
     )  # fmt: skip
-    return Knowledge(start=start, device=engine.device, predictor=predictor)
+    accelerator = "CPU" if engine.device == "cpu" else chip_name(machine.gpus[0].name, inputs.catalog)
+    return Knowledge(start=start, device=engine.device, predictor=predictor, accelerator=accelerator)
 
 
 def _of_command(inputs: Inputs) -> Knowledge:
@@ -143,10 +148,10 @@ def _of_command(inputs: Inputs) -> Knowledge:
     names = spec.hardware.accelerators
     architecture = builtin_architecture(spec.model.id)
     fixed = {name: value for name, value in spec.engine.items() if name not in TUNED}
-    predictor, memory_bytes, device_name = None, 0, ""
+    predictor, memory_bytes, device_name, accelerator = None, 0, "", None
     if len(names) == 1:
         chip = inputs.catalog.accelerator(names[0])
-        memory_bytes, device_name = chip.memory_bytes, chip.device_name
+        memory_bytes, device_name, accelerator = chip.memory_bytes, chip.device_name, chip.name
         if architecture is not None:
             predictor = gpu_predictor(
                 spec, architecture, chip, known.version, dict(spec.engine), demand=inputs.demand,
@@ -163,7 +168,7 @@ def _of_command(inputs: Inputs) -> Knowledge:
     filled(
         inputs.server.template, start, fixed=fixed, version=known.version
     )  # a mistake in it is told before anything starts
-    return Knowledge(start=start, device="cuda", predictor=predictor, fixed=fixed)
+    return Knowledge(start=start, device="cuda", predictor=predictor, accelerator=accelerator, fixed=fixed)
 
 
 def _target(inputs: Inputs, known: Knowledge, nursery: Nursery, session: aiohttp.ClientSession) -> Target:

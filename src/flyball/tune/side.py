@@ -4,9 +4,12 @@ Too few sequences make requests queue: TTFT is missed while the time between tok
 TPOT is missed while TTFT holds. A limit that was never reached could be any higher, or lower, down to what did run.
 """
 
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 
-from flyball.tune.trial import Probe, Trial
+from flyball.tune.trial import Flags, Probe, Trial
 
 AXIS = "max_num_seqs"
 """The flag that is searched without a model: the others matter less, and differ in few values."""
@@ -41,10 +44,51 @@ def most_at_once(trial: Trial) -> int | None:
     return max(known) if known and len(known) == len(counts) else None
 
 
-def speaks_for(trial: Trial, value: int) -> bool:
-    """Whether the engine would have done exactly the same with `value`: neither limit is ever reached."""
-    most = most_at_once(trial)
-    return value == trial.flags[AXIS] or (most is not None and most < min(value, int(trial.flags[AXIS])))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """Between which values the best is, by the trials of one line: above `floor` or at it, below `ceiling` or at it."""
+
+    floor: int = 0
+    ceiling: float = math.inf
+
+    @classmethod
+    def of(cls, trials: Iterable[Trial]) -> "Open":
+        """Everything where they contradict each other, as chance near the best value can make them."""
+        floor, ceiling = 0, math.inf
+        for trial in trials:
+            value, most, where = int(trial.flags[AXIS]), most_at_once(trial), side(trial)
+            if where is Side.ABOVE:
+                floor = max(floor, value)
+            elif where is Side.BELOW:
+                # Below a limit that is not reached, any other does the same down to what did run.
+                ceiling = min(ceiling, value if most is None else min(value, most + 1))
+        return cls(floor=floor, ceiling=ceiling) if floor < ceiling else cls()
+
+    def __contains__(self, value: int) -> bool:
+        return self.floor < value < self.ceiling
+
+    def __str__(self) -> str:
+        parts = []
+        if self.floor:
+            parts.append(f"at {self.floor} requests queue while steps are short enough (TTFT missed, TPOT held)")
+        if self.ceiling < math.inf:
+            parts.append(f"from {self.ceiling:.0f} on steps are too long (TPOT missed), or as many never run at once")
+        return "; ".join(parts)
+
+
+def line(flags: Flags, trials: Iterable[Trial]) -> list[Trial]:
+    """The trials that differ from `flags` in no other flag."""
+    others = {name: value for name, value in flags.items() if name != AXIS}
+    return [
+        trial
+        for trial in trials
+        if trial.probes and {name: value for name, value in trial.flags.items() if name != AXIS} == others
+    ]
+
+
+def can_be_better(flags: Flags, trials: Iterable[Trial]) -> bool:
+    """Whether what was measured leaves it open."""
+    return AXIS not in flags or int(flags[AXIS]) in Open.of(line(flags, trials))
 
 
 def _decisive(trial: Trial) -> list[Probe]:

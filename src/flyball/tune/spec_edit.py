@@ -10,14 +10,16 @@ from collections.abc import Mapping
 import yaml
 
 from flyball.errors import UsageError
-from flyball.spec import FlagValue, ServingSpec, parse_model
+from flyball.spec import FlagValue, MeasuredSpec, ServingSpec, parse_model
 
 OURS = "flyball tune"
 """How the comments begin that are written, and replaced by the next run."""
 
 
-def with_tuned_flags(text: str, flags: Mapping[str, FlagValue], *, evidence: str, source: str) -> str:
-    """`text` with `flags` in `engine` (quantization in `model`) and `evidence` as a comment above each value.
+def with_tuned_flags(
+    text: str, flags: Mapping[str, FlagValue], *, evidence: str, record: MeasuredSpec | None, source: str
+) -> str:
+    """`text` with `flags` in `engine` (quantization in `model`), `evidence` above each value, and `record`.
 
     UsageError if the file cannot be edited so that nothing else changes.
     """
@@ -27,7 +29,9 @@ def with_tuned_flags(text: str, flags: Mapping[str, FlagValue], *, evidence: str
     if "quantization" in flags:
         new = _edited(new, "model", {"quantization": flags["quantization"]}, evidence)
     model = old.model.model_copy(update={"quantization": flags.get("quantization", old.model.quantization)})
-    wanted = old.model_copy(update={"engine": {**old.engine, **engine}, "model": model})
+    new = new if record is None else _recorded(new, record)
+    measured = record or old.measured
+    wanted = old.model_copy(update={"engine": {**old.engine, **engine}, "model": model, "measured": measured})
     try:
         same = parse_model(ServingSpec, new, source=source) == wanted
     except UsageError:
@@ -50,6 +54,22 @@ def _edited(text: str, section: str, values: Mapping[str, FlagValue], evidence: 
             return _in_flow(text, name_node, node, values, evidence)
     gap = "" if text.endswith("\n") else "\n"
     return f"{text}{gap}\n{section}:\n{_lines(values, evidence, '  ')}"
+
+
+def _recorded(text: str, record: MeasuredSpec) -> str:
+    """With the `measured` section in place of the one that is there, else at the end."""
+    document = record.model_dump(mode="json", exclude_none=True)
+    body = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)
+    section = "measured:  # by `flyball tune`; `flyball plan` uses it where all of it fits\n"
+    section += "".join(f"  {line}\n" for line in body.splitlines())
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode)
+    for name, node in root.value:
+        if name.value == "measured" and isinstance(node, yaml.MappingNode):
+            lines = text.splitlines(keepends=True)
+            last = node.end_mark.line if node.flow_style else _end_line(node)
+            return "".join([*lines[: name.start_mark.line], section, *lines[last + 1 :]])
+    return f"{text}{'' if text.endswith(chr(10)) else chr(10)}\n{section}"
 
 
 def _in_block(text: str, node: yaml.MappingNode, values: Mapping[str, FlagValue], evidence: str) -> str:

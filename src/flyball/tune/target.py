@@ -17,6 +17,8 @@ class Started:
     """The name to ask for."""
     seconds: float
     """From the start to ready."""
+    vllm: str | None
+    """The version; None if it does not tell."""
 
 
 class Target(Protocol):

@@ -101,6 +101,8 @@ class Trial:
     """From its beginning to its end, start included."""
     probes: tuple[Probe, ...] = ()
     refusal: Refusal | None = None
+    vllm: str | None = None
+    """The version of the engine; None if it was not told."""
     e2e_p95_s: float | None = None
     """What the usual recipe looks at; None where that was not the question."""
 
