@@ -5,7 +5,7 @@ import pytest
 from fake_engine import fake_engine
 from flyball.errors import UsageError
 from flyball.prove import proof as proof_module
-from flyball.prove.proof import prove
+from flyball.prove.proof import prove, step_rate
 from flyball.prove.run_folder import save
 from flyball.prove.verdict import Evidence, Proof
 from flyball.report import proof_page
@@ -33,6 +33,22 @@ async def _prove(spec: ServingSpec, folder: Path, said: list[str]) -> Proof:
     engine = fake_engine(folder / "engine")
     await prove(spec, engine, folder=folder / "run", seed=0, say=said.append, evidence=evidence)
     return evidence.proof(spec, {"seed": "0"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "rate"),
+    [
+        ("", 2, 1.1),                                                 # all slots: at most twice what half of them do
+        ("", 4, 1.65),                                                # three replicas cannot carry it
+        ("prove: {step: 1.8}", 4, 0.9),
+        ("prove: {step: 1.8}\nworkload: {peak: 7}", 4, 7),
+    ],
+)  # fmt: skip
+def test_the_step_is_beyond_what_fewer_replicas_hold(changes: str, expected: int, rate: float) -> None:
+    """From a replica that completes 0.5 requests a second with half of its slots; what the spec says stands above."""
+    spec = parse_model(ServingSpec, f"model: {{id: org/model}}\n{changes}", source="test")
+
+    assert step_rate(spec, 0.5, slots_per_aim=2, expected=expected) == rate
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ from flyball.spec import Arrivals, GammaArrivals, Lengths, ServingSpec
 QUESTION, EXPECTED = "What is the capital of France?", "Paris"
 SAMPLE_PERIOD_S = 1.0
 CAPACITY_S = 15.0  # a closed loop this long measures what one replica completes
-# Where the spec gives no peak, the step is this much more than one replica fewer than expected completes when each has
-# the requests that it is aimed at, so that the law wants the last one too; and this much more than one replica could
-# complete with all of its slots, which is at most its slots over its aim times as much (throughput is concave in them).
+# Where the spec gives neither peak nor step, the step is this much more than one replica fewer than expected completes
+# when each has the requests that it is aimed at, so that the law wants the last one too; and this much more than one
+# replica could complete with all of its slots, which is at most its slots over its aim times as much (throughput is
+# concave in them).
 BEYOND = 1.1
 STREAM_TOKENS = 96  # long enough that streams run on every replica when one is told to drain
 KILL_WAIT_S = 10.0  # how long to wait for a replica with requests that have no first byte yet
@@ -195,8 +196,8 @@ async def _capacity(run: _Run) -> float:
 async def _step_and_hold(run: _Run, capacity: float) -> RunningLoad:
     """The step, the two clocks, and the objective regained. The load runs on when this returns."""
     spec = run.spec
-    full = run.service.blueprint.max_num_seqs / max(1, int(run.service.signal_target)) * spec.scaling.min
-    rate = spec.workload.peak or round(BEYOND * capacity * max(run.expected - 1, full), 2)
+    slots_per_aim = run.service.blueprint.max_num_seqs / max(1, int(run.service.signal_target))
+    rate = step_rate(spec, capacity, slots_per_aim=slots_per_aim, expected=run.expected)
     run.begin("step", f"{rate:g} requests/s until further notice")
     start_s = run.now_s
     # Long enough for every wait that may follow; it is stopped when nothing needs it any more.
@@ -228,6 +229,12 @@ async def _step_and_hold(run: _Run, capacity: float) -> RunningLoad:
         await run.until(lambda: search.found_in(step.records), every_s=1.0)
         run.judge(judging.judge_regained(search.found, ready=ready, hold_s=spec.prove.hold))
     return step
+
+
+def step_rate(spec: ServingSpec, capacity: float, *, slots_per_aim: float, expected: int) -> float:
+    """Requests per second of the step, from the `capacity` of one replica that has as many requests as are aimed at."""
+    factor = spec.prove.step or BEYOND * max(expected - 1, slots_per_aim * spec.scaling.min)
+    return spec.workload.peak or round(factor * capacity, 2)
 
 
 def at_rate(arrivals: Arrivals, rate: float) -> Arrivals:

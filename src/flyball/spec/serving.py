@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from flyball.spec.autoscaling import BehaviorSpec, RulesSpec, ScalingSpec
 from flyball.spec.flags import FlagName, FlagValue, pattern
@@ -107,6 +107,9 @@ class ProveSpec(SpecModel):
     """The number the fleet must reach; null is `scaling.max`."""
     baseline: PositiveSeconds = 25.0
     """How long the baseline load runs."""
+    step: PositiveFloat | None = None
+    """The step, times what one replica completes with as many requests in it as the scaling aims at; null is enough for
+    the last replica to be wanted too, if each has hardware of its own. `workload.peak` stands above both."""
     hold: PositiveSeconds = 40.0
     """How long the objective must hold again with all replicas ready."""
     patience: Seconds = 240.0
