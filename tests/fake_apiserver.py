@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 
 import yaml
 
+from fake_apiserver_controllers import keda_admission
 from fake_apiserver_http import Handler
 from fake_apiserver_kinds import CORE, KARPENTER, KEDA, PROMETHEUS_OPERATOR, Kind
 from fake_apiserver_store import Object, RefusalError, Store
@@ -167,6 +168,8 @@ class FakeApiServer:
         for kind, refusal in self._denials:
             if body.get("kind") == kind:
                 raise refusal
+        if body.get("kind") == "ScaledObject":
+            keda_admission(self.store, body)
 
     def raw_answer(self, path: str, query: str) -> Any:
         answer = self.raw[path]

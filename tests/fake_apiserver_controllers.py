@@ -6,7 +6,7 @@ happen, so that a client that waits sees them one by one, and none of them takes
 
 from typing import Any
 
-from fake_apiserver_store import Object, Reaction, Store
+from fake_apiserver_store import Object, Reaction, RefusalError, Store
 
 NODE = "gpu-node-1"
 
@@ -110,6 +110,34 @@ def keda() -> Reaction:
         _set_status(store, body, {"conditions": [condition], "hpaName": f"keda-hpa-{name}"}, manager="keda")
 
     return react
+
+
+def autoscalers(*, failure: str = "") -> Reaction:
+    """HPAs read their metric, or say why not, as the HPA controller does at its first sync."""
+
+    def react(store: Store, event: str, body: Object) -> None:
+        if body["kind"] != "HorizontalPodAutoscaler" or event != "ADDED":
+            return
+        active = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}
+        if failure:
+            active = {"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "message": failure}
+        store.steps.append(lambda: _set_status(store, body, {"conditions": [active], "desiredReplicas": 1}))
+
+    return react
+
+
+def keda_admission(store: Store, body: Object) -> None:
+    """KEDA's webhook: no ScaledObject for what another HPA scales (apis/keda/v1alpha1/scaledobject_webhook.go)."""
+    name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
+    target = body["spec"]["scaleTargetRef"]["name"]
+    for hpa in store.all("HorizontalPodAutoscaler", namespace):
+        owners = [owner["name"] for owner in hpa["metadata"].get("ownerReferences", [])]
+        if hpa["spec"]["scaleTargetRef"]["name"] == target and name not in owners:
+            what = f"the workload '{target}' of type 'apps/v1.Deployment' is already managed by the hpa"
+            message = (
+                f"admission webhook \"vscaledobject.kb.io\" denied the request: {what} '{hpa['metadata']['name']}'"
+            )
+            raise RefusalError(403, "Forbidden", message)
 
 
 def scale(store: Store, name: str, namespace: str, replicas: int, *, manager: str = "kube-controller-manager") -> None:

@@ -61,6 +61,14 @@ def scaled_object(api_version: str = "keda.sh/v1alpha1") -> Object:
     return body(api_version, "ScaledObject", "chat-engine", spec=spec)
 
 
+def autoscaler(name: str = "chat-engine") -> Object:
+    target = {"type": "AverageValue", "averageValue": "10"}
+    metric = {"type": "Pods", "pods": {"metric": {"name": "vllm_requests_in_system"}, "target": target}}
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "chat-engine"}
+    spec = {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 8, "metrics": [metric]}
+    return body("autoscaling/v2", "HorizontalPodAutoscaler", name, spec=spec)
+
+
 def pod_monitor() -> Object:
     return body("monitoring.coreos.com/v1", "PodMonitor", "chat-engine", spec={"podMetricsEndpoints": []})
 

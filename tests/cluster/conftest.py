@@ -8,7 +8,7 @@ import pytest
 
 from cluster_verbs import Answer, Flyball
 from fake_apiserver import FakeApiServer
-from fake_apiserver_controllers import deployments, jobs, keda, volumes
+from fake_apiserver_controllers import autoscalers, deployments, jobs, keda, volumes
 from flyball.cli.main import run
 from flyball.cluster.api_server import ApiServer
 from flyball.cluster.connection import connect
@@ -24,7 +24,7 @@ def server() -> Iterator[FakeApiServer]:
 @pytest.fixture
 def live_server(server: FakeApiServer) -> FakeApiServer:
     """With controllers: what is applied becomes ready."""
-    server.store.reactions += [volumes(), jobs(), deployments(), keda()]
+    server.store.reactions += [volumes(), jobs(), deployments(), keda(), autoscalers()]
     return server
 
 

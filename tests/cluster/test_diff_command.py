@@ -64,6 +64,22 @@ def test_texts_are_compared_line_by_line(live_server: FakeApiServer, flyball: Fl
     assert "line 40" not in answer.out
 
 
+def test_of_arguments_only_those_that_differ(live_server: FakeApiServer, flyball: Flyball, tmp_path: Path) -> None:
+    """An engine has dozens of flags; the one that changes is what a reviewer looks for."""
+    before, after = deployment(), deployment()
+    flags = [f"--flag-{number}=1" for number in range(30)]
+    before["spec"]["template"]["spec"]["containers"][0]["args"] = [*flags, "--max-num-seqs=64"]
+    after["spec"]["template"]["spec"]["containers"][0]["args"] = [*flags, "--max-num-seqs=72"]
+    flyball("apply", "--manifests", write(tmp_path / "a.yaml", [namespace(), before]), "--yes")
+
+    out = flyball("diff", "--manifests", write(tmp_path / "b.yaml", [namespace(), after])).out
+
+    assert out == (
+        '~ Deployment chat-engine\n    .spec.template.spec.containers[name="vllm"].args:\n'
+        '  - "--max-num-seqs=64"\n  + "--max-num-seqs=72"\n'
+    )
+
+
 def test_a_secret_is_not_printed(live_server: FakeApiServer, flyball: Flyball, tmp_path: Path) -> None:
     """Neither as text nor as JSON."""
     old, new = (body("v1", "Secret", "key", stringData={"key": key}) for key in ("hunter2", "swordfish"))

@@ -120,6 +120,11 @@ def _is_possible(console: Console, comparison: Comparison, wish: _Wish) -> bool:
             console.print(f"{error.what}\n  {error.fix}")
         first = comparison.refused[0]
         raise OutsideError(f"{first.what}; nothing was changed", fix=first.fix)
+    for rival in comparison.rivals:
+        console.print(f"{rival.what}\n  {rival.fix}")
+    if comparison.rivals:
+        console.print("nothing was changed")
+        return False
     if comparison.missing and not wish.skip_missing:
         console.print("nothing was changed; --skip-missing leaves these objects out")
         return False

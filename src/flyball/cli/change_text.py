@@ -52,6 +52,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
             {"apiVersion": each.api_version, "kind": each.kind, "served": list(each.served), "fix": each.fix}
             for each in comparison.missing
         ],
+        "rivals": [rival.what for rival in comparison.rivals],
         "refused": [error.what for error in comparison.refused],
         "obsolete": [{"kind": key.kind, "name": key.name} for key in comparison.obsolete],
         "not_listed": list(comparison.unseen),
@@ -77,12 +78,23 @@ def _field_lines(change: FieldChange) -> Iterator[str]:
         yield from (f"      {line}" for line in lines[:_LONGEST_TEXT])
         if len(lines) > _LONGEST_TEXT:
             yield f"      ... {len(lines) - _LONGEST_TEXT} more lines"
+    elif _are_words(change.old) and _are_words(change.new):
+        yield f"    {change.field}:"
+        yield from (f"  - {_value(each)}" for each in change.old if each not in change.new)
+        yield from (f"  + {_value(each)}" for each in change.new if each not in change.old)
+        if Counter(change.old) == Counter(change.new):
+            yield "      in another order"
     elif change.old is MISSING:
         yield f"  + {change.field}: {_value(change.new)}"
     elif change.new is MISSING:
         yield f"  - {change.field}: {_value(change.old)}"
     else:
         yield f"    {change.field}: {_value(change.old)} -> {_value(change.new)}"
+
+
+def _are_words(value: Any) -> bool:
+    """A list of texts, such as a container's arguments: only those that differ are worth showing."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
 
 
 def _value(value: Any) -> str:

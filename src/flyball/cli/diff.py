@@ -65,6 +65,8 @@ def diff(
             print(line)
     for each in comparison.missing:
         print(f"{each.what}\n  {each.fix}", file=sys.stderr)
+    for rival in comparison.rivals:
+        print(f"{rival.what}\n  {rival.fix}", file=sys.stderr)
     for error in comparison.refused:
         print(f"{error.what}\n  {error.fix}", file=sys.stderr)
     print(summary(comparison), file=sys.stderr)

@@ -3,8 +3,8 @@
 Whatever stops it, running it again goes on from there: what is done is found to be unchanged.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from flyball.cluster.api_server import ApiServer
 from flyball.cluster.comparing import Comparison, compare
@@ -14,10 +14,12 @@ from flyball.cluster.objects import ObjectKey, PlainObject
 from flyball.cluster.ordering import WAITED_FOR_FIRST, rank
 from flyball.cluster.readiness import Progress
 from flyball.cluster.replicas import HANDOVER
+from flyball.cluster.scalers import SCALERS
 from flyball.cluster.waiting import Patience, Tell, wait_until_gone, wait_until_ready
 from flyball.errors import OutsideError
 
-_SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+_SCALER_GOES_S = 60.0
+"""For KEDA to take its finalizer from a ScaledObject and its HPA away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +71,9 @@ def carry_out(api: ApiServer, comparison: Comparison, *, force: bool, patience: 
     done: list[ObjectChange] = []
     todo = [change for change in comparison.changes if change.action not in ("unchanged", "delete")]
     deletions = [change for change in comparison.changes if change.action == "delete"]
-    # Two autoscalers on one Deployment: KEDA refuses the second, the HPA controller stops at both.
-    early = [change for change in deletions if change.key.kind in _SCALERS]
+    early = [change for change in deletions if change.key.kind in SCALERS]
     jobs = [change.key for change in comparison.changes if change.key.kind in WAITED_FOR_FIRST]
     try:
-        for change in early:
-            _prune(api, change, tell)
-            done.append(change)
         for number, change in enumerate(todo):
             if jobs and patience is not None and rank(change.key.kind) > rank("Job"):
                 unready = wait_until_ready(api, jobs, patience=patience, tell=tell)
@@ -84,8 +82,11 @@ def carry_out(api: ApiServer, comparison: Comparison, *, force: bool, patience: 
                         done=tuple(done), unready=unready, left=tuple(change.key for change in todo[number:])
                     )
                 jobs = []
+            if rank(change.key.kind) > rank("Job"):  # not before: the Job may take hours, and nothing would scale
+                done += _without_old_scalers(api, early, done, tell)
             _apply(api, comparison, change, force=force, tell=tell)
             done.append(change)
+        done += _without_old_scalers(api, early, done, tell)
         unready = _wait(api, comparison, patience, tell)
         for change in deletions if not unready else ():
             if change not in early:
@@ -119,6 +120,22 @@ def _apply(api: ApiServer, comparison: Comparison, change: ObjectChange, *, forc
     api.apply(advice.body, force=force)
     verb = {"create": "created", "replace": "replaced", "adopt": "adopted"}.get(change.action, "changed")
     tell(f"{change.key} {verb}")
+
+
+def _without_old_scalers(
+    api: ApiServer, early: Sequence[ObjectChange], done: Sequence[ObjectChange], tell: Tell
+) -> list[ObjectChange]:
+    """Those deleted now; each is gone, and KEDA's HPA with it, before anything else scales its Deployment."""
+    todo = [change for change in early if change not in done]
+    for change in todo:
+        key = change.key
+        _prune(api, change, tell)
+        hpa = replace(key, api_version="autoscaling/v2", kind="HorizontalPodAutoscaler", name=f"keda-hpa-{key.name}")
+        left = wait_until_gone(api, [key, hpa], patience=Patience(_SCALER_GOES_S), tell=tell)
+        if left:
+            what = f"{left[0]} is still there {_SCALER_GOES_S:g} s after its deletion"
+            raise OutsideError(what, fix="does KEDA's operator run? It holds the finalizer")
+    return todo
 
 
 def _prune(api: ApiServer, change: ObjectChange, tell: Tell) -> None:

@@ -14,9 +14,12 @@ from flyball.cluster.difference import ObjectChange, compared
 from flyball.cluster.installed import Installation, Installed, installed_objects, obsolete_objects
 from flyball.cluster.objects import ObjectKey, PlainObject, key_of
 from flyball.cluster.ordering import in_order, keys_in_reverse
-from flyball.cluster.refusals import Conflict, FieldConflictError, RefusedError
+from flyball.cluster.refusals import Conflict, FieldConflictError, ForbiddenError, RefusedError
 from flyball.cluster.replicas import ReplicaAdvice, respect_autoscaler, scale_targets
+from flyball.cluster.scalers import SCALERS, Rival, is_of, rivals, superseded
 from flyball.errors import UsageError
+
+SUPERSEDED = "goes first, and the number of replicas stays: two autoscalers on one Deployment would undo each other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +32,16 @@ class Comparison:
     """What earlier versions of the spec created and nobody asked to prune."""
     unseen: tuple[str, ...] = ()
     """Resources in which obsolete objects could not be looked for."""
+    rivals: tuple[Rival, ...] = ()
+    """Scalers of somebody else that the ones to come would fight with."""
     refused: tuple[RefusedError, ...] = ()
     advice: dict[ObjectKey, ReplicaAdvice] = field(default_factory=dict)
 
     @property
     def differs(self) -> bool:
-        return bool(self.missing or self.refused or any(change.action != "unchanged" for change in self.changes))
+        return bool(
+            self.missing or self.rivals or self.refused or any(change.action != "unchanged" for change in self.changes)
+        )
 
     @property
     def conflicted(self) -> tuple[ObjectChange, ...]:
@@ -53,8 +60,14 @@ def compare(
     What is obsolete is only known of an installation. Raises OutsideError if the API server cannot be asked.
     """
     served, missing = sort_out(api, objects)
-    targets = scale_targets(_scalers(api, served))
-    absent = {key_of(body).name for body in served if body["kind"] == "Namespace" and api.get(key_of(body)) is None}
+    wanted = {key_of(body) for body in served} | {key for each in missing for key in each.objects}
+    installed = Installed(objects=()) if installation is None else installed_objects(api, installation)
+    # With a new scaler that cannot come, the old one is better than none.
+    going = () if any(each.kind in SCALERS for each in missing) else superseded(installed.objects, served)
+    hpas = _live_hpas(api, served)
+    rendered = [body for body in served if body["kind"] in SCALERS]
+    targets = scale_targets([*rendered, *(hpa for hpa in hpas if not is_of(hpa, going))])
+    absent = {key_of(body).name for body in served if body["kind"] == "Namespace" and not _may_be_there(api, body)}
     changes: list[ObjectChange] = []
     refused: list[RefusedError] = []
     advice: dict[ObjectKey, ReplicaAdvice] = {}
@@ -64,15 +77,17 @@ def compare(
             changes.append(ObjectChange(key=key, action="create", is_checked=False))
             advice[key] = ReplicaAdvice(body=body)
             continue
-        live = api.get(key)
-        advice[key] = respect_autoscaler(body, live, targets)
+        live = None
         try:
+            live = api.get(key)
+            advice[key] = respect_autoscaler(body, live, targets)
             changes.append(_change(api, advice[key], live, key))
         except RefusedError as error:
-            refused.append(error)
-    wanted = {key_of(body) for body in served} | {key for each in missing for key in each.objects}
-    installed = Installed(objects=()) if installation is None else installed_objects(api, installation)
-    obsolete = obsolete_objects(installed, wanted)
+            forgiven = _forgiven(error, key, live, going)
+            changes += [] if forgiven is None else [forgiven]
+            refused += [error] if forgiven is None else []
+    obsolete = tuple(key for key in obsolete_objects(installed, wanted) if key not in going)
+    changes += [ObjectChange(key=key, action="delete", notes=(SUPERSEDED,)) for key in going]
     if prune:
         changes += [ObjectChange(key=key, action="delete") for key in keys_in_reverse(obsolete)]
     return Comparison(
@@ -80,6 +95,7 @@ def compare(
         missing=missing,
         obsolete=() if prune else obsolete,
         unseen=installed.unseen,
+        rivals=rivals(hpas, served, going),
         refused=tuple(refused),
         advice=advice,
     )
@@ -116,11 +132,32 @@ def _placed(body: PlainObject, namespace: str) -> dict[str, Any]:
     return placed
 
 
-def _scalers(api: ApiServer, served: Sequence[PlainObject]) -> list[PlainObject]:
+def _forgiven(
+    error: RefusedError, key: ObjectKey, live: PlainObject | None, going: Sequence[ObjectKey]
+) -> ObjectChange | None:
+    """The change, where a refusal is no reason to stop."""
+    if isinstance(error, ForbiddenError):
+        if key.kind == "Namespace" and (live is not None or error.verb == "get"):
+            note = f"left as it is: no permission to {error.verb} it"
+            return ObjectChange(key=key, action="unchanged", notes=(note,))
+    elif key.kind in SCALERS and live is None and going:  # KEDA's admission, as long as the old one is there
+        note = f"can be tried only when {', '.join(map(str, going))} is gone"
+        return ObjectChange(key=key, action="create", notes=(note,))
+    return None
+
+
+def _may_be_there(api: ApiServer, home: PlainObject) -> bool:
+    """Whether a namespace exists; who may not see it works in one that somebody else made."""
+    try:
+        return api.get(key_of(home)) is not None
+    except ForbiddenError:
+        return True
+
+
+def _live_hpas(api: ApiServer, served: Sequence[PlainObject]) -> list[PlainObject]:
     namespaces = {key_of(body).namespace for body in served if body["kind"] == "Deployment"}
-    rendered = [body for body in served if body["kind"] in ("HorizontalPodAutoscaler", "ScaledObject")]
     live = (api.list("autoscaling/v2", "HorizontalPodAutoscaler", namespace=namespace) for namespace in namespaces)
-    return [*rendered, *(scaler for found in live for scaler in found)]
+    return [hpa for found in live for hpa in found]
 
 
 def _change(api: ApiServer, advice: ReplicaAdvice, live: PlainObject | None, key: ObjectKey) -> ObjectChange:

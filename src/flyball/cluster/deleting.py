@@ -7,12 +7,14 @@ from flyball.cluster.api_server import ApiServer
 from flyball.cluster.installed import PART_OF, Installation, installed_objects, is_only_ours
 from flyball.cluster.objects import ObjectKey, dig, key_of
 from flyball.cluster.ordering import keys_in_reverse
-from flyball.cluster.refusals import RefusedError
+from flyball.cluster.refusals import ForbiddenError, RefusedError
 from flyball.cluster.waiting import Patience, Tell, wait_until_gone
 from flyball.errors import OutsideError
 
 # In every namespace, made by the cluster itself.
 _BUILT_IN = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
+_TOKENS = frozenset({"kubernetes.io/service-account-token", "kubernetes.io/dockercfg"})
+"""Secrets that older clusters, and OpenShift, make for the account."""
 _BY_THE_WAY = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics"})
 
 
@@ -35,7 +37,12 @@ def plan_deletion(api: ApiServer, installation: Installation, *, weights: bool, 
     installed = installed_objects(api, installation)
     uids = {key_of(body): str(dig(body, "metadata", "uid", default="")) for body in installed.objects}
     home_key = ObjectKey(api_version="v1", kind="Namespace", name=installation.namespace)
-    home = api.get(home_key)
+    try:
+        home = api.get(home_key)
+    except ForbiddenError:
+        if namespace:
+            raise
+        home = None  # somebody else made it, who may see it
     uids.pop(home_key, None)
     claims = [] if weights or namespace else [key for key in uids if key.kind == "PersistentVolumeClaim"]
     going = tuple((key, uids[key]) for key in keys_in_reverse(uids) if key not in claims)
@@ -84,7 +91,9 @@ def leftovers(api: ApiServer, namespace: str) -> Iterator[ObjectKey]:
         for body in api.list(kind.api_version, kind.kind, namespace=namespace):
             key = key_of(body)
             # What has an owner goes with it: the owner is found itself, or has gone and the rest will follow.
-            if (key.kind, key.name) not in _BUILT_IN and not dig(body, "metadata", "ownerReferences"):
+            if (key.kind, key.name) in _BUILT_IN or body.get("type") in _TOKENS:
+                continue
+            if not dig(body, "metadata", "ownerReferences"):
                 yield key
 
 

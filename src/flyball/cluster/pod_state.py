@@ -85,6 +85,8 @@ def _explain(pod: PlainObject, events: Sequence[PlainObject]) -> tuple[Phase, st
     for status in dig(pod, "status", "initContainerStatuses", default=()):
         if dig(status, "state", "running") is not None and not status.get("started", False):
             return "starting", f"init container {status.get('name')} is running", ""
+    if phase == "Pending" and not dig(pod, "spec", "nodeName"):
+        return _unscheduled("", events)
     return _unready(pod, events)
 
 

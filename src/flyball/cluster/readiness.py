@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from flyball.cluster.conditions import condition
+from flyball.cluster.conditions import SCALED_TO_ZERO, condition, says, troubles
 from flyball.cluster.objects import ObjectKey, PlainObject, dig, key_of
 
 State = Literal["ready", "waiting", "failed"]
-WAITED_FOR = frozenset({"Deployment", "Job", "ScaledObject"})
+WAITED_FOR = frozenset({"Deployment", "Job", "ScaledObject", "HorizontalPodAutoscaler"})
 """Kinds with something to wait for. A claim is not one: many bind only when their first pod is scheduled."""
 
 
@@ -21,7 +21,7 @@ class Progress:
 
 
 def progress_of(body: PlainObject) -> Progress:
-    """The state of a Deployment, a Job or a ScaledObject; everything else is ready once it exists."""
+    """The state of a Deployment, a Job, a ScaledObject or an HPA; everything else is ready once it exists."""
     state, text = _progress(body)
     return Progress(key=key_of(body), state=state, text=text)
 
@@ -34,6 +34,8 @@ def _progress(body: PlainObject) -> tuple[State, str]:
             return _job(body)
         case "ScaledObject":
             return _scaled_object(body)
+        case "HorizontalPodAutoscaler":
+            return _autoscaler(body)
     return "ready", ""
 
 
@@ -71,3 +73,12 @@ def _scaled_object(body: PlainObject) -> tuple[State, str]:
     if ready.get("status") == "False":  # KEDA tries again: a Prometheus that is not there yet is no end
         return "waiting", f"{ready.get('reason', '')}: {ready.get('message', '')}".strip(": ")
     return "waiting", "not seen by KEDA yet"
+
+
+def _autoscaler(body: PlainObject) -> tuple[State, str]:
+    """Ready when it has read its metric; until then its target keeps the number of replicas that it has."""
+    active = condition(body, "ScalingActive")
+    if active.get("status") == "True" or active.get("reason") == SCALED_TO_ZERO:
+        return "ready", "reads its metric"
+    wrong = next(troubles(body), None)
+    return "waiting", "not seen by its controller yet" if wrong is None else says(wrong)

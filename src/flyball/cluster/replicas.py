@@ -12,6 +12,7 @@ from typing import Any
 from flyball.cluster.api_server import FIELD_MANAGER
 from flyball.cluster.objects import ObjectKey, PlainObject, dig, key_of
 from flyball.cluster.ownership import Field, owned_fields, owners_of
+from flyball.cluster.scalers import Target, scale_target
 
 HANDOVER = "flyball-replicas"
 """The field manager that holds the count between our giving it up and the autoscaler's first write."""
@@ -28,19 +29,12 @@ class ReplicaAdvice:
     note: str = ""
 
 
-def scale_targets(scalers: Iterable[PlainObject]) -> frozenset[tuple[str, str, str]]:
-    """(kind, namespace, name) of what HPAs and ScaledObjects scale."""
-    targets = set()
-    for scaler in scalers:
-        reference = dig(scaler, "spec", "scaleTargetRef", default={})
-        kind = str(reference.get("kind") or "Deployment")  # KEDA's default
-        targets.add((kind, key_of(scaler).namespace, str(reference.get("name", ""))))
-    return frozenset(targets)
+def scale_targets(scalers: Iterable[PlainObject]) -> frozenset[Target]:
+    """What HPAs and ScaledObjects scale."""
+    return frozenset(map(scale_target, scalers))
 
 
-def respect_autoscaler(
-    body: PlainObject, live: PlainObject | None, targets: frozenset[tuple[str, str, str]]
-) -> ReplicaAdvice:
+def respect_autoscaler(body: PlainObject, live: PlainObject | None, targets: frozenset[Target]) -> ReplicaAdvice:
     """How `body` is to be applied over `live`, where `targets` are scaled."""
     key = key_of(body)
     wants = dig(body, "spec", "replicas") is not None
