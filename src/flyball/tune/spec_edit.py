@@ -58,7 +58,7 @@ def _edited(text: str, section: str, values: Mapping[str, FlagValue], evidence: 
 
 def _recorded(text: str, record: MeasuredSpec) -> str:
     """With the `measured` section in place of the one that is there, else at the end."""
-    document = record.model_dump(mode="json", exclude_none=True)
+    document = {**record.model_dump(mode="json", exclude_none=True), "date": record.date}
     body = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)
     section = "measured:  # by `flyball tune`; `flyball plan` uses it where all of it fits\n"
     section += "".join(f"  {line}\n" for line in body.splitlines())
