@@ -29,9 +29,9 @@ class Frontend(Generic[Item]):
 
     def slow(self, load: float, now_s: float) -> None:
         """From now on tokens on their way out take this share of the process, below 1."""
-        if 1 - load != self._share:
+        if self._inside and 1 - load != self._share:
             self._run(max(now_s, self._now_s))
-            self._share = 1 - load
+        self._share = 1 - load
 
     @property
     def next_s(self) -> float:

@@ -137,8 +137,7 @@ class EngineReplica:
         decoding, context = self.scheduler.decoding
         if not decoding:
             return 1
-        first_s = self.model.decode(decoding, context)
-        slope_s = max(0.0, self.model.decode(decoding, context + decoding) - first_s)
+        decode_s = first_s = self.model.decode(decoding, context)
         if not self.async_scheduling:
             first_s += sum(self.model.host(0, 0, decoding))
         # Step n is scheduled when step n - 2 is computed, or step n - 1 without scheduling ahead.
@@ -147,6 +146,7 @@ class EngineReplica:
         room_s = until_s - device_s - first_s
         if room_s <= 0:
             return 1 + ahead if until_s > device_s else 1
+        slope_s = max(0.0, self.model.decode(decoding, context + decoding) - decode_s)
         if slope_s * room_s < 1e-6 * first_s**2:
             return 2 + ahead + int(room_s / first_s)
         return 2 + ahead + int((sqrt(first_s**2 + 2 * slope_s * room_s) - first_s) / slope_s)

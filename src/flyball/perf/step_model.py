@@ -1,6 +1,6 @@
 """`StepModel`: step times of one model on one kind of GPU under one set of engine flags."""
 
-import math
+from math import sqrt
 
 from flyball.catalog import Accelerator
 from flyball.perf.architecture import DTYPE_BYTES, ModelArchitecture
@@ -8,9 +8,6 @@ from flyball.perf.efficiency import Efficiency
 from flyball.perf.memory_settings import MemorySettings
 from flyball.perf.step_costs import attention_costs, linear_costs, rates
 from flyball.perf.step_time import Batch, StepTime
-
-ROOFLINE_SHARPNESS = 4
-"""Near the ridge neither side hides the other wholly: they are joined by this norm, 19 % over the maximum there."""
 
 PIECEWISE_SHARE = 0.3
 """Launches that remain in a step that is replayed from piecewise graphs: attention and its metadata, not the rest."""
@@ -71,7 +68,10 @@ class StepModel:
         """Seconds on the device; the arguments are `Batch`'s fields in their order."""
         compute_s, memory_s = self._linear(prefill_tokens + decoding, prefilling + decoding)
         longer, shorter = (compute_s, memory_s) if compute_s > memory_s else (memory_s, compute_s)
-        linear_s = longer * math.pow(1 + math.pow(shorter / longer, ROOFLINE_SHARPNESS), 1 / ROOFLINE_SHARPNESS)
+        # Near the ridge neither hides the other wholly: the 4-norm of both, 19 % over the longer where they are equal.
+        ratio = shorter / longer
+        ratio *= ratio
+        linear_s = longer * sqrt(sqrt(1 + ratio * ratio))
         attention_s = self._contexts(decoding, context)
         if prefill_tokens:
             attention_s += self._prompts(prefill_tokens, pairs)
