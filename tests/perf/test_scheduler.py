@@ -126,6 +126,22 @@ def test_the_last_admitted_is_preempted_and_computes_again() -> None:
     assert sum(step.prefill_tokens for step in steps) > 60
 
 
+def test_shared_tokens_take_neither_blocks_nor_computation() -> None:
+    """Two prompts of 48 tokens, 32 of them shared, fit into two blocks of 16; the cache hits after a preemption too."""
+    scheduler = Scheduler(max_num_seqs=8, max_num_batched_tokens=100, num_blocks=2)
+    for index in range(2):
+        scheduler.add(Sequence(index=index, prompt_tokens=48, output_tokens=2, cached_tokens=32, shared_tokens=32))
+    step = scheduler.schedule()
+    assert (step.prefill_tokens, step.prefill_sequences, scheduler.num_free) == (32, 2, 0)
+    step = scheduler.schedule()  # each needs a block for its 49th token: the younger one has to go
+    assert (step.decode_sequences, scheduler.preemptions) == (1, 1)
+    step = scheduler.schedule()
+    assert step.prefill_tokens == 17
+    assert not scheduler.has_work
+    scheduler.release_finished()
+    assert scheduler.num_free == 2
+
+
 def test_cached_tokens_take_blocks_but_no_computation() -> None:
     """All but the last token of a prompt can come from the prefix cache."""
     scheduler = _scheduler()

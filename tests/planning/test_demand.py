@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from flyball.errors import UsageError
 from flyball.planning import Demand, demand
 from flyball.spec import SLO, WorkloadShape, parse_model
 from flyball.workload import Recordings, Trace
@@ -35,6 +36,15 @@ def test_rates(text: str, typical: float, peak: float) -> None:
     assert found.peak_rate.value == pytest.approx(peak)
     assert found.typical_rate.reason
     assert found.peak_rate.reason
+
+
+def test_no_traffic_at_all_is_refused_unless_a_peak_is_given() -> None:
+    """Steps of rate 0 leave nothing to divide by; with a peak that is planned for."""
+    nothing = "arrivals: {step: [{rate: 0, duration: 10s}]}"
+    with pytest.raises(UsageError, match="nothing ever arrives"):
+        wanted(nothing)
+    found = wanted(f"{{{nothing}, peak: 5}}")
+    assert (found.typical_rate.value, found.peak_rate.value) == (5, 5)
 
 
 def test_a_trace_gives_rates_and_lengths() -> None:

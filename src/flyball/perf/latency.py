@@ -7,7 +7,7 @@ on another clock, under a higher or lower rate, so intervals widen near saturati
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, cycle, islice
+from itertools import accumulate, cycle, islice, repeat
 
 import numpy as np
 
@@ -32,11 +32,17 @@ class Traffic:
     output_tokens: Sequence[int]
     gaps: Sequence[float]
     """Between arrivals, in units of their mean: exponential draws for a Poisson process."""
+    shared_tokens: Sequence[int] | None = None
+    """Of each prompt, as `LoadRequest` has them; None: nothing is shared."""
 
     def arrivals(self, rate: float, count: int) -> list[LoadRequest]:
         """An open loop of `rate` requests per second."""
         times = islice(accumulate(cycle(self.gaps)), count)
-        return [LoadRequest(*lengths, time / rate) for lengths, time in zip(self.lengths(count), times, strict=True)]
+        shared = repeat(0) if self.shared_tokens is None else cycle(self.shared_tokens)
+        return [
+            LoadRequest(*lengths, time / rate, common)
+            for lengths, time, common in zip(self.lengths(count), times, shared, strict=False)
+        ]
 
     def lengths(self, count: int) -> list[tuple[int, int]]:
         return list(islice(cycle(zip(self.prompt_tokens, self.output_tokens, strict=True)), count))

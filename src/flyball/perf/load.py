@@ -18,6 +18,8 @@ class LoadRequest:
     prompt_tokens: int
     output_tokens: int
     arrival_s: float | None = None
+    shared_tokens: int = 0
+    """At the prompt's beginning, the same for all and in the prefix cache: neither computed nor stored anew."""
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class _Run:
         self.source: Iterator[LoadRequest] = iter(requests)
         self.free_clients: list[float] = [i * efficiency.token_s for i in range(concurrency or 0)]
         self.next_arrival: LoadRequest | None = None
-        self.in_engine: dict[int, ServedRequest] = {}
+        self.in_engine: list[ServedRequest] = []
         self._fetch()
 
     def _fetch(self) -> None:
@@ -81,17 +83,21 @@ class _Run:
 
     def to_end(self) -> list[ServedRequest]:
         heapify(self.free_clients)
-        engine = self.engine
+        engine, frontend = self.engine, self.frontend
+        sent_s = self.next_sent_s
         while True:
-            sent_s, entered_s = self.next_sent_s, self.frontend.next_s
+            entered_s = frontend.next_s
             outcome = engine.advance(sent_s if sent_s < entered_s else entered_s)
-            self.frontend.slow(engine.delivery_load, engine.stepped_s)
+            frontend.slow(engine.delivery_load, engine.stepped_s)
             if outcome is not None:
-                self._record(outcome)
+                if outcome.step.first_tokens or outcome.step.finished:
+                    self._record(outcome)
+                    sent_s = self.next_sent_s
             elif sent_s == entered_s == inf:
                 return self.served
             elif sent_s <= entered_s:
                 self._send(sent_s)
+                sent_s = self.next_sent_s
             else:
                 self._enter(entered_s)
 
@@ -107,10 +113,15 @@ class _Run:
 
     def _enter(self, now_s: float) -> None:
         served = self.frontend.pop()
-        index = len(self.in_engine)
-        self.in_engine[index] = served
         request = served.request
-        sequence = Sequence(index=index, prompt_tokens=request.prompt_tokens, output_tokens=request.output_tokens)
+        sequence = Sequence(
+            index=len(self.in_engine),
+            prompt_tokens=request.prompt_tokens,
+            output_tokens=request.output_tokens,
+            cached_tokens=request.shared_tokens,
+            shared_tokens=request.shared_tokens,
+        )
+        self.in_engine.append(served)
         self.engine.submit(sequence, now_s)
 
     def _record(self, outcome: Outcome) -> None:

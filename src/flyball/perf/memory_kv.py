@@ -55,9 +55,13 @@ class KVCacheCapacity:
         """Requests of `max_model_len` that fit at once, as vLLM prints it."""
         return self.num_blocks / self.layout.blocks_per_request(self.max_model_len)
 
-    def concurrency(self, tokens: int) -> float:
-        """Requests that fit at once if each holds that many tokens (prompt and output) at its end."""
-        return max(self.num_blocks - 1, 0) / self.layout.blocks_per_request(tokens)
+    def concurrency(self, tokens: int, *, shared_tokens: int = 0) -> float:
+        """Requests that fit at once if each holds that many tokens (prompt and output) at its end.
+
+        The first `shared_tokens` of them are the same for all: the prefix cache keeps their whole blocks once.
+        """
+        common = self.layout.full_groups * (min(shared_tokens, tokens - 1) // self.layout.block_size)
+        return max(self.num_blocks - 1 - common, 0) / (self.layout.blocks_per_request(tokens) - common)
 
     @property
     def holds_one_request(self) -> bool:

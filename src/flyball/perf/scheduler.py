@@ -21,6 +21,8 @@ class Sequence:
     output_tokens: int
     cached_tokens: int = 0
     """Prompt tokens at the beginning that a prefix cache holds; they need blocks but no computation."""
+    shared_tokens: int = 0
+    """Of those, the ones that all sequences share: no block of `Scheduler.num_blocks` is for them."""
     generated: int = 0
     preemptions: int = 0
     computed: int = 0
@@ -104,7 +106,7 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         """Queue it. ValueError if it could never run: prompt and answer must fit in the KV cache."""
-        if self._blocks_of(sequence.prompt_tokens + sequence.output_tokens) > self.num_blocks:
+        if self._own_blocks(sequence, sequence.prompt_tokens + sequence.output_tokens) > self.num_blocks:
             raise ValueError(f"{sequence.prompt_tokens} + {sequence.output_tokens} tokens exceed the KV cache")
         self.waiting.append(sequence)
 
@@ -146,8 +148,10 @@ class Scheduler:
             self.num_free += sequence.blocks
         self._leaving.clear()
 
-    def _blocks_of(self, tokens: int) -> int:
-        return -(-tokens // self.block_size)
+    def _own_blocks(self, sequence: Sequence, tokens: int) -> int:
+        """Those for its first `tokens` tokens, without the shared ones."""
+        size = self.block_size
+        return -(-tokens // size) - sequence.shared_tokens // size
 
     def _blocks_for_decode(self, steps: int) -> int:
         """Blocks that the decoding sequences need for their next `steps` tokens."""
@@ -192,7 +196,7 @@ class Scheduler:
     def _leave_decoding(self, sequence: Sequence) -> None:
         length = sequence.joined_length + self._clock - sequence.joined_step
         sequence.generated = length - sequence.prompt_tokens
-        sequence.blocks = self._blocks_of(length - 1)
+        sequence.blocks = self._own_blocks(sequence, length - 1)
         sequence.ticket = 0
         self._decoding -= 1
         self._context -= length
@@ -259,7 +263,7 @@ class Scheduler:
         chunks: list[tuple[Sequence, int]] = []
         for sequence in self._prefilling:
             chunk = min(sequence.to_compute - sequence.computed, budget)
-            more = self._blocks_of(sequence.computed + chunk) - sequence.blocks
+            more = self._own_blocks(sequence, sequence.computed + chunk) - sequence.blocks
             if chunk <= 0 or more > free:
                 return chunks
             free -= self._take(sequence, chunk, more)
@@ -267,11 +271,11 @@ class Scheduler:
             budget -= chunk
         while admit and self.waiting and budget > 0 and len(self.running) < self.max_num_seqs:
             sequence = self.waiting[0]
-            if self._blocks_of(sequence.to_compute) > free:
+            if self._own_blocks(sequence, sequence.to_compute) > free:
                 break
             self._admit(self.waiting.popleft())
             chunk = min(sequence.to_compute - sequence.computed, budget)
-            free -= self._take(sequence, chunk, self._blocks_of(sequence.computed + chunk))
+            free -= self._take(sequence, chunk, self._own_blocks(sequence, sequence.computed + chunk))
             chunks.append((sequence, chunk))
             budget -= chunk
         return chunks
@@ -279,7 +283,7 @@ class Scheduler:
     def _admit(self, sequence: Sequence) -> None:
         self.running[sequence.index] = sequence
         self._prefilling.append(sequence)
-        if not sequence.preemptions:
+        if sequence.shared_tokens or not sequence.preemptions:
             # vLLM recomputes at least the last token: its logits are what the first answer token is drawn from.
             sequence.computed = min(sequence.cached_tokens, sequence.prompt_tokens - 1)
 

@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.random import Generator
 
+from flyball.errors import UsageError
 from flyball.perf.latency import Traffic
 from flyball.planning.derived import GIVEN, Derived
 from flyball.spec import SLO, Lengths, WorkloadShape
@@ -32,16 +33,37 @@ class Demand:
     mean_output_tokens: float
     longest_request: Derived[int]
     """Tokens, prompt and output together."""
+    shared_prefix_tokens: int = 0
+    """Leading tokens that all prompts share, and that the engine's prefix cache holds."""
 
     @property
     def mean_tokens(self) -> float:
         """Of a whole request at its end."""
         return self.mean_prompt_tokens + self.mean_output_tokens
 
+    def shared_tokens(self, block_size: int) -> list[int] | None:
+        """Of each prompt of the sample: the cache hits whole blocks, and at least the last token is computed.
+
+        None where nothing is shared.
+        """
+        if not self.shared_prefix_tokens:
+            return None
+        return [
+            min(self.shared_prefix_tokens, prompt - 1) // block_size * block_size
+            for prompt in self.traffic.prompt_tokens
+        ]
+
+    def mean_shared_tokens(self, block_size: int) -> float:
+        shared = self.shared_tokens(block_size)
+        return 0.0 if shared is None else float(np.mean(shared))
+
 
 def demand(shape: WorkloadShape, *, slo: SLO, recordings: Recordings, rng: Generator) -> Demand:
     """The demand of a workload; `recordings` holds what its files say."""
     prompts, outputs = _lengths(shape, recordings, rng)
+    if shape.arrivals.mean_rate == 0 and shape.peak is None:
+        what = "workload.arrivals: nothing ever arrives, so there is nothing to plan for"
+        raise UsageError(what, fix="give a step a rate above 0, or workload.peak")
     # Gamma gaps with the asked coefficient of variation; 1 is Poisson.
     spread = 1.0 if shape.arrivals.gamma is None else shape.arrivals.gamma.cv
     gaps = rng.gamma(1 / spread**2, spread**2, size=SAMPLE)
@@ -57,6 +79,7 @@ def demand(shape: WorkloadShape, *, slo: SLO, recordings: Recordings, rng: Gener
             + _longest(shape.output_tokens, recordings.output_tokens, outputs),
             reason=f"{LONGEST:.2%} of the prompts and of the outputs are no longer than their part of it",
         ),
+        shared_prefix_tokens=shape.shared_prefix_tokens,
     )
 
 
@@ -83,6 +106,9 @@ def _longest(lengths: Lengths, recorded: LengthHistogram | None, drawn: Sequence
 def _typical_rate(shape: WorkloadShape, slo: SLO, trace: Trace | None, mean_output: float) -> Derived[float]:
     rate = shape.arrivals.mean_rate
     if rate is not None:
+        if rate == 0:
+            assert shape.peak is not None
+            return Derived(value=shape.peak, reason="workload.peak: nothing arrives by workload.arrivals")
         return Derived(value=rate, reason=f"the mean rate of workload.arrivals ({shape.arrivals.kind})")
     if trace is not None:
         arrivals = trace.arrival_s

@@ -80,7 +80,8 @@ def _target(scaling: ScalingSpec, share: float, load: ReplicaLoad, capacity: Cap
     if scaling.signal == "waiting":
         return Derived(value=1.0, reason="one waiting request a replica: the queue is empty until a replica is full")
     if scaling.signal == "kv":
-        used = min(KV_HEADROOM, at_share.in_system * load.demand.mean_tokens / load.pool_tokens)
+        own = load.demand.mean_tokens - load.shared_tokens
+        used = min(KV_HEADROOM, at_share.in_system * own / load.pool_tokens)
         return Derived(value=round(used, 3), reason=f"the share of the pool in use at {share:.3g} req/s a replica")
     value = max(1.0, float(math.floor(at_share.in_system)))
     held = f"the objective holds up to {capacity.in_system:.0f}"

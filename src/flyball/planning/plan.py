@@ -8,7 +8,7 @@ from flyball.catalog import Accelerator, InstanceType
 from flyball.perf import MemoryBudget
 from flyball.planning.candidate import Candidate, Rejection
 from flyball.planning.demand import Demand
-from flyball.planning.derived import Derived
+from flyball.planning.derived import GIVEN, Derived
 from flyball.planning.money import BreakEven, Cost, Tariff
 
 
@@ -83,6 +83,7 @@ class Plan:
         return {
             "workload.typical": self.demand.typical_rate,
             "workload.peak": self.demand.peak_rate,
+            **self._shared_prefix(),
             **{f"engine.{name}": flag for name, flag in chosen.engine.items()},
             "scaling.min": chosen.replicas.min,
             "scaling.max": chosen.replicas.max,
@@ -92,6 +93,17 @@ class Plan:
             "typical.usd_per_hour": _dollars(chosen.typical.cost, chosen.tariff),
             "peak.usd_per_hour": _dollars(chosen.peak.cost, chosen.tariff),
         }
+
+    def _shared_prefix(self) -> Mapping[str, Derived[int]]:
+        tokens = self.demand.shared_prefix_tokens
+        if not tokens:
+            return {}
+        shared = self.demand.mean_shared_tokens(self.budget.settings.block_size)
+        reason = (
+            f"{GIVEN}: {shared:,.0f} of the {self.demand.mean_prompt_tokens:,.0f} tokens of a mean prompt come from the"
+            f" prefix cache, in whole blocks: computed once, and kept once for all requests"
+        )
+        return {"workload.shared_prefix_tokens": Derived(value=tokens, reason=reason)}
 
     def _replica_rate(self) -> Derived[float]:
         capacity, saturation = self.chosen.capacity, self.chosen.saturation_rate

@@ -1,7 +1,7 @@
 """`ReplicaLoad`: one replica under any rate of the workload, served in virtual time, and the rate that it can hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -58,16 +58,22 @@ class ReplicaLoad:
 
     def __init__(self, model: StepModel, budget: MemoryBudget, demand: Demand, *, pace: float = 1.0) -> None:
         self.model, self.pace = model, pace
-        self.pool_tokens = budget.kv_cache.tokens
         self.demand = demand
-        settings = budget.settings
-        self.most = max(1.0, min(settings.max_num_seqs, budget.kv_cache.concurrency(round(demand.mean_tokens))))
+        settings, cache = budget.settings, budget.kv_cache
+        self.shared_tokens = demand.mean_shared_tokens(settings.block_size)
+        """Of a mean prompt, in the prefix cache: computed before, and kept once for all."""
+        self.pool_tokens = cache.tokens - max(demand.shared_tokens(settings.block_size) or (0,))
+        """What is left for what requests do not share."""
+        holds = cache.concurrency(round(demand.mean_tokens), shared_tokens=round(self.shared_tokens))
+        self.most = max(1.0, min(settings.max_num_seqs, holds))
         self._known: dict[float, Latency] = {}
 
     @cached_property
     def traffic(self) -> Traffic:
         """Of the demand, as this engine's context takes it."""
-        return cut(self.demand.traffic, self.model.settings.max_model_len)
+        settings = self.model.settings
+        traffic = replace(self.demand.traffic, shared_tokens=self.demand.shared_tokens(settings.block_size))
+        return cut(traffic, settings.max_model_len)
 
     @cached_property
     def saturation_rate(self) -> float:
@@ -79,9 +85,10 @@ class ReplicaLoad:
 
     def prefill_s(self, sequences: float) -> float:
         """Seconds that a mean prompt adds to a step in which that many sequences decode."""
-        tokens = round(self.demand.mean_prompt_tokens)
+        shared = round(self.shared_tokens)
+        tokens = round(self.demand.mean_prompt_tokens) - shared
         context = sequences * self.demand.mean_tokens
-        with_it = self.model.device(tokens, prompt_pairs(tokens), 1, round(sequences), context)
+        with_it = self.model.device(tokens, prompt_pairs(tokens, before=shared), 1, round(sequences), context)
         return with_it - self.model.device(0, 0.0, 0, round(sequences), context)
 
     def _decode_s(self, sequences: float) -> float:
@@ -170,7 +177,8 @@ def cut(traffic: Traffic, max_model_len: int) -> Traffic:
     outputs = [
         min(output, max_model_len - prompt) for prompt, output in zip(prompts, traffic.output_tokens, strict=True)
     ]
-    return Traffic(prompt_tokens=prompts, output_tokens=outputs, gaps=traffic.gaps)
+    shared = [min(common, prompt - 1) for common, prompt in zip(traffic.shared_tokens or (), prompts, strict=False)]
+    return Traffic(prompt_tokens=prompts, output_tokens=outputs, gaps=traffic.gaps, shared_tokens=shared or None)
 
 
 def _mixed(one: Latency, other: Latency, way: float) -> Latency:

@@ -5,6 +5,7 @@ than the best found costs in full: so few have to be served in virtual time, and
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,6 +46,8 @@ def plan(
     """
     places, scope = rentals(spec.hardware, catalog)
     given = given_flags(spec, release)
+    if not given.get("enable_prefix_caching", True):
+        demand = replace(demand, shared_prefix_tokens=0)
     configurations, rejections = wanted_configurations(spec.hardware, places, catalog=catalog, given=given)
     engines, misfits = engines_that_fit(architecture, configurations, given=given, demand=demand, release=release)
     rejections += misfits

@@ -68,7 +68,7 @@ def sized(
     if demand.mean_tokens > budget.settings.max_model_len:
         limit = budget.settings.max_model_len
         return Misfit(reason=f"requests of {demand.mean_tokens:,.0f} tokens, the mean, > max_model_len {limit:,}")
-    holds = budget.kv_cache.concurrency(round(demand.mean_tokens))
+    holds = _holds(budget, demand)
     if holds < FEWEST_SEQUENCES:
         return _misfit(architecture, budget, device=device, holds=holds)
     for _ in range(0 if "max_num_seqs" in given else _ROUNDS):
@@ -130,14 +130,22 @@ def _max_num_batched_tokens(configuration: Configuration, demand: Demand) -> Der
 def _max_num_seqs(budget: MemoryBudget, demand: Demand, release: EngineRelease, device: DeviceMemory) -> Derived[int]:
     """What the pool holds of requests of mean length, never more than the version's own default on this chip."""
     pool, tokens = budget.kv_cache, round(demand.mean_tokens)
+    shared = round(demand.mean_shared_tokens(budget.settings.block_size))
+    length = f"{tokens:,} tokens, the mean" + (f", {shared:,} of them shared" if shared else "")
     default = release.batch_defaults(memory_bytes=device.total_bytes, device_name=device.device_name).max_num_seqs
-    holds = int(pool.concurrency(tokens))
+    holds = int(_holds(budget, demand))
     if holds >= default:
         reason = f"vLLM {release.version}'s default here; the pool of {pool.tokens:,} tokens holds {holds:,} requests"
         return Derived(value=default, reason=reason)
     value = max(FEWEST_SEQUENCES, holds // _SEQUENCE_STEP * _SEQUENCE_STEP)
-    reason = f"the pool of {pool.tokens:,} tokens holds {holds:,} requests of {tokens:,} tokens, the mean; more would"
+    reason = f"the pool of {pool.tokens:,} tokens holds {holds:,} requests of {length}; more would"
     return Derived(value=value, reason=f"{reason} only preempt each other")
+
+
+def _holds(budget: MemoryBudget, demand: Demand) -> float:
+    """Requests of mean length that the pool holds at once."""
+    shared = round(demand.mean_shared_tokens(budget.settings.block_size))
+    return budget.kv_cache.concurrency(round(demand.mean_tokens), shared_tokens=shared)
 
 
 def _budget(
