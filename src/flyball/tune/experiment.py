@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from flyball.engine import StartFailure
+from flyball.errors import OutsideError
 from flyball.measurement import RequestRecord
 from flyball.spec import TuneSpec
 from flyball.tune.choice import needs_repeat
-from flyball.tune.measuring import ClientTooSlowError, Say
+from flyball.tune.measuring import GO_ON, ClientTooSlowError, Say
 from flyball.tune.proposal import Proposal
 from flyball.tune.rate_search import Estimate, Tried, bracket, next_rate
 from flyball.tune.target import Started, Target
@@ -62,7 +63,10 @@ class Experiment:
 
     async def run(self) -> Trial:
         """The server is stopped at the end, whatever the end is."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutsideError(f"cannot make {self.folder}: {error.strerror}", fix=GO_ON) from error
         began = self.bench.clock()
         refusal: Refusal | None
         try:

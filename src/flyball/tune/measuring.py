@@ -38,6 +38,7 @@ MOST_LATE = 3
 """Loads in a row that may be thrown away because the client was late, before the trial is given up."""
 LATE_SHARE = 0.05
 """Of the tightest bound: a client that was less late than this did not decide over it."""
+GO_ON = "free space, then go on with --resume and the run folder"
 _EMPTY_S, _POLL_S, _SCRAPE_S = 20.0, 0.2, 3.0
 
 Say = Callable[[str], None]
@@ -196,7 +197,7 @@ class Measurer:
         try:
             (self.folder / name).write_text(records_to_json(records), encoding="utf-8")
         except OSError as error:
-            raise OutsideError(f"cannot write to {self.folder}: {error.strerror}", fix="free space") from error
+            raise OutsideError(f"cannot write to {self.folder}: {error.strerror}", fix=GO_ON) from error
         return name
 
     @staticmethod
