@@ -13,8 +13,10 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from flyball.errors import UsageError
 from flyball.manifests import Manifest
-from service_designs import MATRIX, objects, of_kind
+from flyball.manifests.karpenter import karpenter_objects
+from service_designs import MATRIX, design, objects, of_kind
 
 CRDS = Path(__file__).parent / "data" / "crds.yaml"
 VERSION, OTHER_VERSIONS = "1.36", ("1.34", "1.37")
@@ -178,6 +180,12 @@ def test_every_pod_passes_pod_security(rendered: tuple[Manifest, ...]) -> None:
                 assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
             on_node |= any("hostPath" in volume for volume in spec["volumes"])
     assert level == ("privileged" if on_node else "restricted")
+
+
+def test_a_node_pool_has_a_name_that_a_label_can_hold() -> None:
+    """Karpenter labels each node with its pool's name, which no schema of the pool bounds."""
+    with pytest.raises(UsageError, match="77 characters"):
+        karpenter_objects(design({"name": "a" * 36, "kubernetes": {"namespace": "b" * 40}}))
 
 
 def test_node_pools_keep_to_karpenters_own_rules(rendered: tuple[Manifest, ...]) -> None:

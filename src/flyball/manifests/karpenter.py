@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from flyball.errors import UsageError
 from flyball.manifests.design import Capacity, ServiceDesign
 from flyball.manifests.drain import drain
 from flyball.manifests.manifest import Because, Manifest
@@ -11,6 +12,8 @@ from flyball.manifests.rollout import spare_replicas
 from flyball.manifests.start_up import start_up
 from flyball.units import GIB
 
+MAX_LABEL = 63
+"""Characters of a label's value (Kubernetes: "Labels and Selectors")."""
 DISK_GIB = 150
 """The vLLM image is 12 GB to pull and 25 GB unpacked; the usual 20 to 50 GB fill up."""
 
@@ -92,8 +95,17 @@ _SPOT = "Reclaimed with two minutes' notice, which reaches the pods only if Karp
 
 
 def pool_name(design: ServiceDesign, capacity: Capacity | None = None) -> str:
-    """Node pools belong to the whole cluster, so the namespace is in the name."""
-    return "-".join(filter(None, (design.namespace, design.name, capacity)))
+    """Node pools belong to the whole cluster, so the namespace is in the name.
+
+    UsageError for one that Karpenter could not write into its nodes' label `karpenter.sh/nodepool`.
+    """
+    name = "-".join(filter(None, (design.namespace, design.name, capacity)))
+    if len(name) > MAX_LABEL:
+        raise UsageError(
+            f"the node pool {name} would have {len(name)} characters, and its label on nodes holds {MAX_LABEL}",
+            fix="a shorter name, or a shorter kubernetes.namespace",
+        )
+    return name
 
 
 def _taint(design: ServiceDesign) -> Any:
