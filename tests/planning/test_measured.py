@@ -46,6 +46,7 @@ def test_a_measured_rate_stands_in_place_of_the_models(planner: Callable[..., Pl
     assert modelled.chosen.capacity.rate > 20
     assert "tune-20261125-101500" in rate.reason
     assert f"the model says {modelled.chosen.capacity.rate:.3g}" in rate.reason
+    assert "at the 16 req/s that were measured" in measured.reasons["scaling.target"]
     assert measured.chosen.replicas.needed_peak == 4  # 60 requests/s, 16 each
     assert modelled.chosen.replicas.needed_peak < 4
     # Little's law: at the same latency a replica that completes fewer requests holds fewer.

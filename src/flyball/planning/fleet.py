@@ -85,5 +85,7 @@ def _target(scaling: ScalingSpec, share: float, load: ReplicaLoad, capacity: Cap
         return Derived(value=round(used, 3), reason=f"the share of the pool in use at {share:.3g} req/s a replica")
     value = max(1.0, float(math.floor(at_share.in_system)))
     held = f"the objective holds up to {capacity.in_system:.0f}"
+    if load.pace != 1.0:
+        held = f"{held}, at the {capacity.rate:.3g} req/s that were measured"
     reason = f"requests in a replica at {share:.3g} req/s, its share of the peak; {held}"
     return Derived(value=value, reason=reason)
