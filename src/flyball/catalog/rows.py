@@ -19,7 +19,7 @@ _PCIE_4_X16_GB_PER_S = 31.5  # one direction; what a row has unless it says othe
 class Row(BaseModel):
     """Any row: where it comes from and when that was true."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     source: str = USER_SOURCE
     as_of: date | None = None

@@ -4,6 +4,10 @@ Data goes to standard output, talk to standard error. Exit codes: 0 yes; 1 the a
 3 the outside failed; 130 interrupted.
 """
 
-from flyball.cli.main import main
+import gc
+
+gc.set_threshold(100_000)  # imports make many objects that stay: looking for garbage every 700 takes a tenth of a start
+
+from flyball.cli.main import main  # noqa: E402  # after the line above, which is for what it imports
 
 __all__ = ["main"]
