@@ -6,7 +6,7 @@ it cannot start waits. Time is virtual, one step is one sync of the controller.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -88,6 +88,10 @@ class Fleet:
         """15 seconds of `rate` requests a second, then the controller's decision."""
         for _ in range(SYNC_S):
             self.work += rate - min(self.work, self.ready * 2 * TARGET) / REQUEST_S
+        self.decide(surge)
+
+    def decide(self, surge: int) -> None:
+        """The controller's decision about the work that there is, and what follows until the next one."""
         decision, state = step(self.policy, self.state, self.observed(surge), self.now_s)
         if decision.desired != self.desired:
             state = record_scale(self.policy, state, self.desired, decision.desired, self.now_s)
@@ -171,6 +175,29 @@ def test_a_rollout_changes_nothing(by: str, surge: int) -> None:
             it.sync(rate_of(3.9), surge=surge)
     assert min(it.history) == 4
     assert max(it.history) <= 4 + surge
+
+
+@pytest.mark.parametrize("fleet_size", [2, 8, 9, 20, 40])
+def test_the_replica_beyond_the_number_is_not_taken_for_one_that_is_needed(fleet_size: int) -> None:
+    """The HPA counts the surge of a rollout and keeps what it counts within its tolerance, again and again."""
+    it = fleet(start=fleet_size, max_replicas=Because(max(8, fleet_size), "given"))
+    it.work = fleet_size * TARGET
+    for _ in range(4 * fleet_size):
+        it.decide(surge=1)
+    assert set(it.history) == {fleet_size}
+
+
+def test_without_a_tolerance_of_its_own_a_large_fleet_would_grow_with_each_rollout() -> None:
+    """What the rendered tolerance is for: 20 replicas become 22, and stay."""
+    it = fleet(start=20, max_replicas=Because(40, "given"))
+    assert it.policy.behavior is not None
+    down = replace(it.policy.behavior.scale_down, tolerance=None)
+    it.policy = replace(it.policy, behavior=replace(it.policy.behavior, scale_down=down))
+    it.work = 20 * TARGET
+    for surge in (1, 0):
+        for _ in range(400):
+            it.decide(surge)
+    assert it.desired == 22
 
 
 def test_the_queue_alone_forgets_a_busy_fleet_and_the_work_in_the_system_does_not() -> None:

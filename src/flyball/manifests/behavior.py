@@ -6,6 +6,7 @@ from typing import Any
 from flyball.manifests.design import ServiceDesign
 from flyball.manifests.drain import drain
 from flyball.manifests.manifest import Because
+from flyball.manifests.rollout import surge_misleads
 from flyball.manifests.start_up import start_up
 from flyball.spec import RulesSpec
 
@@ -13,6 +14,11 @@ MOST_PERIOD_S = 1800
 """The longest that the API server takes."""
 STEPS = 3
 SHORTEST_STEP_S, LONGEST_STEP_S = 30, 300
+
+_TOLERANCE = (
+    "by default a number within 10 % of the load's is kept, the replica that a rollout starts beside the others"
+    " included: each rollout would leave one more (Kubernetes 1.35 and KEDA 2.18 know this field)"
+)
 
 
 def behavior(design: ServiceDesign) -> dict[str, Any]:
@@ -54,6 +60,7 @@ def _down(design: ServiceDesign) -> dict[str, Any]:
             [{"type": "Pods", "value": 1, "periodSeconds": period}],
             f"one at a time, and not before the last one is gone: leaving takes up to {leave_s} s",
         ),
+        **({"tolerance": Because("0", _TOLERANCE)} if surge_misleads(design) else {}),
     }
 
 

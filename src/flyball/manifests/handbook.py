@@ -2,7 +2,7 @@
 
 from flyball.manifests.design import ServiceDesign
 from flyball.manifests.drain import drain
-from flyball.manifests.rollout import spare_replicas
+from flyball.manifests.rollout import spare_replicas, surge_misleads
 from flyball.manifests.start_up import start_up
 from flyball.manifests.weights import job_name
 
@@ -13,8 +13,9 @@ def handbook(design: ServiceDesign) -> str:
 
 
 def _first(design: ServiceDesign) -> str:
+    keda = "2.18 or newer (`scaleDown.tolerance`)" if surge_misleads(design) else "2.17 or newer (`fallback.behavior`)"
     scaler = (
-        "KEDA 2.17 or newer (`fallback.behavior`)"
+        f"KEDA {keda}"
         if design.spec.scaling.by == "keda"
         else "the Prometheus Adapter, with `prometheus-adapter-values.yaml` and no other owner of"
         " `v1beta1.custom.metrics.k8s.io`"
@@ -113,9 +114,15 @@ def _misreading(design: ServiceDesign) -> str:
             f"The signal ({design.spec.scaling.signal}) can fall while replicas load, so the scale-down window of"
             f" {start_up(design).window_s} s is what keeps them."
         )
-    return (
+    seen = (
         "The autoscaler is not misled: it sees the sum of running and waiting requests, which is the same whichever"
         " replicas hold them, and a replica that loads reports nothing."
+    )
+    if not surge_misleads(design):
+        return seen
+    return (
+        f"{seen} It does count the one beyond the number; `scaleDown.tolerance: 0` keeps it from ordering one more for"
+        " that (Kubernetes 1.35; before, a tenth more stays until the load falls)."
     )
 
 

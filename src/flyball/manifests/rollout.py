@@ -5,6 +5,9 @@ from typing import Any
 from flyball.manifests.design import Capacity, ServiceDesign
 from flyball.manifests.manifest import Because
 
+LARGE_FLEET = 9
+"""Replicas, of which one more is within the HPA's tolerance."""
+
 
 def spare_replicas(design: ServiceDesign) -> int:
     """Replicas that can run beside the others during a rollout."""
@@ -16,6 +19,16 @@ def spare_replicas(design: ServiceDesign) -> int:
 
 def _deployments(design: ServiceDesign) -> int:
     return 2 if design.floor_replicas else 1
+
+
+def surge_misleads(design: ServiceDesign) -> bool:
+    """Whether the HPA would keep the replica that a rollout starts beside the others, and then one more, and so on.
+
+    For a metric with an AverageValue the HPA counts the pods that there are, and keeps that number while the load is
+    within its tolerance of 10 % (kubernetes, pkg/controller/podautoscaler/replica_calculator.go,
+    GetExternalPerPodMetricReplicas): 9 of 10 is, 8 of 9 is not.
+    """
+    return design.spec.scaling.by == "keda" and spare_replicas(design) > 0 and design.scaled_max >= LARGE_FLEET
 
 
 def strategy(design: ServiceDesign, capacity: Capacity) -> dict[str, Any]:
