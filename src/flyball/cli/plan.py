@@ -12,6 +12,7 @@ from flyball.catalog import DEFAULT_RELEASE
 from flyball.cli.plan_document import plan_document
 from flyball.cli.plan_table import print_plan
 from flyball.cli.planning import planned
+from flyball.cli.terminal_text import terminal_width
 from flyball.errors import OutsideError, UsageError
 from flyball.planning import TokenPrice
 
@@ -55,7 +56,7 @@ def plan(
 
         write(plot, plan_page(serving, outcome))
     if output == "table":
-        print_plan(serving, outcome, sys.stdout, why=why)
+        print_plan(serving, outcome, sys.stdout, why=why, width=terminal_width(sys.stdout))
     elif output == "json":
         print(json.dumps(plan_document(outcome), indent=2))
     else:

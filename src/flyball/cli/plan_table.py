@@ -1,10 +1,11 @@
 """A plan for people: the choice on top, then the alternatives, then what was rejected."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isfinite
 from typing import TextIO
 
 from flyball.catalog import Offering
+from flyball.cli.terminal_text import table, wrapped
 from flyball.planning import Candidate, Estimate, LatencyEstimate, Plan, PlanOutcome, Rejection
 from flyball.spec import ServingSpec
 
@@ -12,26 +13,36 @@ _SHOWN = 8  # alternatives
 Say = Callable[[str], None]
 
 
-def print_plan(spec: ServingSpec, outcome: PlanOutcome, out: TextIO, *, why: bool) -> None:
+def print_plan(spec: ServingSpec, outcome: PlanOutcome, out: TextIO, *, why: bool, width: int | None = None) -> None:
+    """With lines of at most `width` where words allow it; None: as long as they are."""
+
     def say(text: str = "") -> None:
-        print(text, file=out)
+        print(wrapped(text, width), file=out)
+
+    def show(lines: Iterable[str]) -> None:
+        for line in lines:
+            print(line, file=out)
 
     bounds = (f"{metric.upper()} p{level} {bound * 1000:g} ms" for metric, level, bound in spec.slo.objectives())
     say(f"{spec.name}: {spec.model.id} within {', '.join(bounds)}; {outcome.scope}")
     if outcome.plan is None:
         say(f"no plan: {outcome.verdict}")
     else:
-        _print_chosen(spec, outcome.plan, say)
+        _print_chosen(spec, outcome.plan, say, show)
         if why:
             _print_reasons(outcome.plan, say)
-    _print_alternatives(spec, outcome.alternatives, say)
+    if outcome.alternatives:
+        say("\nalternatives")
+        show(_alternatives(spec, outcome.alternatives, width))
+        if len(outcome.alternatives) > _SHOWN:
+            say(f"  and {len(outcome.alternatives) - _SHOWN} more")
     _print_rejections(outcome.rejections, say, complete=why, ways_out=why or outcome.plan is None)
 
 
-def _print_chosen(spec: ServingSpec, plan: Plan, say: Say) -> None:
+def _print_chosen(spec: ServingSpec, plan: Plan, say: Say, show: Callable[[Iterable[str]], None]) -> None:
     chosen, engine = plan.chosen, plan.engine_args
     say(f"\n{chosen.label} on {chosen.tariff.rental.label}, {_capacity(chosen)}, vLLM {plan.vllm}")
-    _print_points(spec, chosen, say)
+    show(table(_points(spec, chosen)))
     capacity, replicas = chosen.capacity, chosen.replicas
     say(f"one replica holds {capacity.rate:.3g} req/s within {capacity.bound}, {capacity.in_system:.0f} requests in it")
     if chosen.measured is not None:
@@ -86,7 +97,7 @@ def _print_spot(spec: ServingSpec, chosen: Candidate, say: Say) -> None:
         )
 
 
-def _print_points(spec: ServingSpec, chosen: Candidate, say: Say) -> None:
+def _points(spec: ServingSpec, chosen: Candidate) -> list[list[str]]:
     typical, peak, lost = chosen.typical, chosen.peak, chosen.one_lost
     rows = [
         ["", "typical", "peak", "one lost"],
@@ -112,24 +123,13 @@ def _print_points(spec: ServingSpec, chosen: Candidate, say: Say) -> None:
                 "",
             ],
         ]
-    _print_columns(rows, say)
+    return rows
 
 
 def _milliseconds(latency: LatencyEstimate, quantile: tuple[str, int]) -> str:
     estimate: Estimate = latency.quantiles_s[quantile]  # type: ignore[index]
     high = f"{estimate.high * 1000:.0f}" if isfinite(estimate.high) else "?"
     return f"{estimate.value * 1000:.0f} ({estimate.low * 1000:.0f}-{high})"
-
-
-def _print_columns(rows: Sequence[Sequence[str]], say: Say, *, left: int = 1) -> None:
-    """Cells under each other, the first `left` columns aligned to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (
-            cell.ljust(width) if index < left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        say(f"  {'  '.join(cells)}".rstrip())
 
 
 def _print_reasons(plan: Plan, say: Say) -> None:
@@ -140,10 +140,7 @@ def _print_reasons(plan: Plan, say: Say) -> None:
     say("  $/M tokens: split by the seconds that a prompt adds to the engine's steps and that its output takes")
 
 
-def _print_alternatives(spec: ServingSpec, alternatives: Sequence[Candidate], say: Say) -> None:
-    if not alternatives:
-        return
-    say("\nalternatives")
+def _alternatives(spec: ServingSpec, alternatives: Sequence[Candidate], width: int | None) -> Iterator[str]:
     metric, level, _ = next(spec.slo.objectives())
     heads = ["", "on", "", "req/s each", "replicas", "$/h typical", "peak", f"{metric.upper()} p{level} ms at the peak"]
     rows = [
@@ -162,9 +159,7 @@ def _print_alternatives(spec: ServingSpec, alternatives: Sequence[Candidate], sa
         ]
         for each in alternatives[:_SHOWN]
     ]
-    _print_columns([heads, *rows], say, left=3)
-    if len(alternatives) > _SHOWN:
-        say(f"  and {len(alternatives) - _SHOWN} more")
+    return table(rows, left=3, heads=heads, width=width)
 
 
 def _print_rejections(rejections: Sequence[Rejection], say: Say, *, complete: bool, ways_out: bool) -> None:
