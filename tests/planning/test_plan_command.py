@@ -93,6 +93,18 @@ def test_the_plot_is_one_page_without_addresses(spec: Path, tmp_path: Path) -> N
     assert "objective 200 ms" in text
     assert "aws p5.4xlarge" in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    candidates = text.count("<tr><th>")
+    assert text.count('class="point-name') == candidates - 1 > 1
+
+
+def test_machines_without_a_price_are_not_drawn(spec: Path, tmp_path: Path) -> None:
+    """The page says so instead of showing an empty chart."""
+    page, mine = tmp_path / "plan.html", tmp_path / "mine.yaml"
+    mine.write_text("machines: [{name: rack, accelerator: H100, count: 2}]")
+    spec.write_text(SPEC.replace("aws", "none").replace("[L40S, H100]", "[]"))
+
+    assert plan(spec, catalog=mine, plot=page) == 0
+    assert "No price of these machines is known" in page.read_text()
 
 
 def test_own_machines_and_prices_come_from_the_catalog_file(

@@ -31,6 +31,8 @@ class Points:
     points: Sequence[tuple[float, float, str]]
     tone: Tone = "blue"
     shape: Shape = "dot"
+    names: Sequence[str] = ()
+    """Written beside the points, where there are few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Self
 from flyball.report.chart import Band, Chart, Line, Mark, Objective, Points
 from flyball.report.glyphs import glyph
 from flyball.report.markup import Markup, join, tag
+from flyball.report.point_names import placed_names
 
 MARGIN_LEFT, MARGIN_RIGHT, PLOT_TOP = 58.0, 14.0, 8.0  # pixels, as all below
 BADGE, NAME_ROW, X_TICKS, X_LABEL = 17.0, 14.0, 20.0, 16.0
@@ -89,6 +90,13 @@ def svg(chart: Chart) -> Markup:
         (_line(frame, line) for line in lines),
         (_points(frame, cloud) for cloud in clouds),
         (_objective(frame, objective) for objective in chart.objectives),
+        placed_names(
+            [
+                (frame.x(x), frame.y(y), name)
+                for cloud in clouds
+                for (x, y, _), name in zip(cloud.points, cloud.names, strict=False)
+            ]
+        ),
         viewBox=f"0 0 {chart.width:g} {frame.height:g}",
         role="img",
         xmlns="http://www.w3.org/2000/svg",

@@ -36,6 +36,7 @@ CHART_STYLE = """
 .badge.red, .badge.orange { fill: var(--tone); }
 .badge.red + .label.label, .badge.orange + .label.label { fill: var(--page); }
 .chart .label { font-size: 9.5px; font-weight: 600; fill: var(--text); }
+.chart .point-name { font-weight: 600; fill: var(--text); paint-order: stroke; stroke: var(--page); stroke-width: 3px; }
 .objective { stroke: var(--red); stroke-width: 1.25; stroke-dasharray: 9 3 2 3; }
 .chart .objective-label { fill: var(--red); font-weight: 600; }
 .objective-label { paint-order: stroke; stroke: var(--page); stroke-width: 3px; }
