@@ -87,8 +87,8 @@ def _liveness(design: ServiceDesign) -> Any:
         "failureThreshold": 3,
     }
     reason = (
-        f"restarts a replica that made no step for {STALLED_S} s though it had requests, or this probe's own where there"
-        " are none. /health of such an engine answers 200 for hours; a dead one ends the container by itself"
+        f"restarts a replica that made no step for {STALLED_S} s though it had requests, or this probe's own where"
+        " there are none. /health of such an engine answers 200 for hours; a dead one ends the container by itself"
     )
     return Because(probe, reason)
 
