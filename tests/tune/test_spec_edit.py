@@ -15,7 +15,7 @@ EVIDENCE = "flyball tune 2026-11-25: holds 3.2 requests/s"
 
 
 def _edit(text: str, **flags: object) -> str:
-    return with_tuned_flags(text, flags, evidence=EVIDENCE, record=None, source="s.yaml")  # type: ignore[arg-type]
+    return with_tuned_flags(text, flags, evidence=dict.fromkeys(flags, EVIDENCE), record=None, source="s.yaml")  # type: ignore[arg-type]
 
 
 def test_the_template_gets_a_block() -> None:
@@ -44,7 +44,9 @@ def test_values_change_in_place() -> None:
 def test_the_next_run_replaces_its_own_evidence() -> None:
     """Comments do not pile up."""
     once = _edit("model: {id: a/b}\n", max_num_seqs=64)
-    twice = with_tuned_flags(once, {"max_num_seqs": 32}, evidence="flyball tune 2026-12-01: x", record=None, source="s")
+    twice = with_tuned_flags(
+        once, {"max_num_seqs": 32}, evidence={"max_num_seqs": "flyball tune 2026-12-01: x"}, record=None, source="s"
+    )
     assert twice.count("# flyball tune") == 1
     assert "2026-12-01" in twice
 
@@ -94,13 +96,17 @@ def test_the_record_is_written_and_replaced(tail: str) -> None:
         section = yaml.safe_dump(older.model_dump(mode="json", exclude_none=True), default_flow_style=flow, width=1000)
         inline = section.strip() if flow else "\n  " + section.strip().replace("\n", "\n  ")
         text = "# head\nmodel: {id: a/b}\n" + tail.replace("MEASURED", inline)
-        new = with_tuned_flags(text, {"max_num_seqs": 64}, evidence=EVIDENCE, record=RECORD, source="s")
+        new = with_tuned_flags(
+            text, {"max_num_seqs": 64}, evidence={"max_num_seqs": EVIDENCE}, record=RECORD, source="s"
+        )
         spec = parse_model(ServingSpec, new, source="s")
         assert (spec.measured, spec.engine) == (RECORD, {"max_num_seqs": 64})
         assert new.startswith("# head\nmodel: {id: a/b}\n")
         assert "older" not in new
         assert ("# mine" in text) == ("# mine" in new)
-        again = with_tuned_flags(new, {"max_num_seqs": 64}, evidence=EVIDENCE, record=RECORD, source="s")
+        again = with_tuned_flags(
+            new, {"max_num_seqs": 64}, evidence={"max_num_seqs": EVIDENCE}, record=RECORD, source="s"
+        )
         assert again == new
 
 

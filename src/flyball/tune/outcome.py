@@ -104,18 +104,20 @@ class Outcome:
         return {name: value for name, value in self.chosen.flags.items() if self.start.flags.get(name) != value}
 
     @property
-    def evidence(self) -> str:
-        """One line for the spec: what the chosen flags hold, against what, measured when and on what."""
+    def evidence(self) -> Mapping[str, str]:
+        """A line for each of `unset`: what the chosen flags hold, against what, measured when and on what."""
         assert self.chosen is not None
         assert self.start is not None
         mine, first = self.chosen.estimate, self.start.estimate
         before = {name: self.start.flags[name] for name in self.changes if name in self.start.flags}
         against = f", {label(before)} held {first.rate:.3g}" if before and first.rate else ""
         when = self.provenance.get("started", "")[:10]
-        return (
+        better = (
             f"flyball tune {when}: holds {mine.rate:.3g} requests/s within the objective (± {mine.error:.0%}){against};"
             f" {len(self.trials)} trials, {self.provenance.get('target', '')}"
         )
+        same = f"flyball tune {when}: as the engine started before; what was measured holds for it"
+        return {name: better if name in self.changes else same for name in self.unset}
 
     @property
     def caution(self) -> str | None:

@@ -17,7 +17,7 @@ OURS = "flyball tune"
 
 
 def with_tuned_flags(
-    text: str, flags: Mapping[str, FlagValue], *, evidence: str, record: MeasuredSpec | None, source: str
+    text: str, flags: Mapping[str, FlagValue], *, evidence: Mapping[str, str], record: MeasuredSpec | None, source: str
 ) -> str:
     """`text` with `flags` in `engine` (quantization in `model`), `evidence` above each value, and `record`.
 
@@ -42,7 +42,7 @@ def with_tuned_flags(
     return new
 
 
-def _edited(text: str, section: str, values: Mapping[str, FlagValue], evidence: str) -> str:
+def _edited(text: str, section: str, values: Mapping[str, FlagValue], evidence: Mapping[str, str]) -> str:
     if not values:
         return text
     root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -72,7 +72,7 @@ def _recorded(text: str, record: MeasuredSpec) -> str:
     return f"{text}{'' if text.endswith(chr(10)) else chr(10)}\n{section}"
 
 
-def _in_block(text: str, node: yaml.MappingNode, values: Mapping[str, FlagValue], evidence: str) -> str:
+def _in_block(text: str, node: yaml.MappingNode, values: Mapping[str, FlagValue], evidence: Mapping[str, str]) -> str:
     lines = text.splitlines(keepends=True)
     column = node.value[0][0].start_mark.column
     indent = " " * column
@@ -90,9 +90,9 @@ def _in_block(text: str, node: yaml.MappingNode, values: Mapping[str, FlagValue]
         line = lines[start.line]
         lines[start.line] = line[: start.column] + _scalar(values[name]) + line[end.column :]
         if start.line > 0 and lines[start.line - 1].strip().startswith(f"# {OURS}"):
-            lines[start.line - 1] = f"{indent}# {evidence}\n"
+            lines[start.line - 1] = f"{indent}# {evidence[name]}\n"
         else:
-            lines.insert(start.line, f"{indent}# {evidence}\n")
+            lines.insert(start.line, f"{indent}# {evidence[name]}\n")
     return "".join(lines)
 
 
@@ -105,7 +105,9 @@ def _end_line(node: yaml.MappingNode) -> int:
     return _end_line(value) if isinstance(value, yaml.MappingNode) else int(value.value[-1].end_mark.line)
 
 
-def _in_flow(text: str, name: yaml.Node, node: yaml.Node, values: Mapping[str, FlagValue], evidence: str) -> str:
+def _in_flow(
+    text: str, name: yaml.Node, node: yaml.Node, values: Mapping[str, FlagValue], evidence: Mapping[str, str]
+) -> str:
     """`engine: {a: 1}  # why` becomes a block; the user's comment stays on the first line."""
     indent = " " * name.start_mark.column + "  "
     kept = (
@@ -124,8 +126,8 @@ def _in_flow(text: str, name: yaml.Node, node: yaml.Node, values: Mapping[str, F
     return f"{first}\n{kept}{_lines(values, evidence, indent)}{after}"
 
 
-def _lines(values: Mapping[str, FlagValue], evidence: str, indent: str) -> str:
-    return "".join(f"{indent}# {evidence}\n{indent}{name}: {_scalar(value)}\n" for name, value in values.items())
+def _lines(values: Mapping[str, FlagValue], evidence: Mapping[str, str], indent: str) -> str:
+    return "".join(f"{indent}# {evidence[name]}\n{indent}{name}: {_scalar(value)}\n" for name, value in values.items())
 
 
 def _scalar(value: FlagValue) -> str:
