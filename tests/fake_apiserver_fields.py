@@ -113,6 +113,16 @@ def leaves(node: Node, value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]
         yield from leaves(child, part, (*path, element))
 
 
+def undeclared(node: Node, value: Any, path: Path = ()) -> Iterator[Path]:
+    """The fields that a schema does not have; server-side apply refuses them, strict validation or not."""
+    node = _resolve(node)
+    known, other = node.get("properties"), node.get("additionalProperties")
+    if isinstance(value, Mapping) and known and not isinstance(other, Mapping):
+        yield from ((*path, ("f", key)) for key in value if key not in known)
+    for element, child, part in children(node, value) or ():
+        yield from undeclared(child, part, (*path, element))
+
+
 def merge(node: Node, live: Any, wanted: Any) -> Any:
     """`wanted` laid over `live`: granular parts are merged, the rest is replaced."""
     theirs, ours = children(node, live), children(node, wanted)

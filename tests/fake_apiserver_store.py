@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fake_apiserver_apply import Manager, Owners, apply, managed_fields, update
+from fake_apiserver_fields import dotted, schema_of, undeclared
 from fake_apiserver_kinds import CORE, Kind, with_defaults
 
 Object = dict[str, Any]
@@ -72,6 +73,7 @@ class Store:
         """Server-side apply; the object afterwards, and whether it was created."""
         with self.changed:
             place, live = self._find(body)
+            _refuse_undeclared(body)
             body = {key: value for key, value in body.items() if key != "status"}
             entry = Manager(name=manager, operation="Apply", api_version=body["apiVersion"])
             result, owners = apply(live, self._owners.get(place, {}), body, entry, force=force)
@@ -185,3 +187,16 @@ def _merged(body: Object, parts: Object) -> Object:
         both = isinstance(value, dict) and isinstance(body.get(key), dict)
         body[key] = _merged(body[key], value) if both else value
     return body
+
+
+def _refuse_undeclared(body: Object) -> None:
+    """As Kubernetes 1.36 answers a server-side apply; of custom resources no schema is known here."""
+    group, kind = body["apiVersion"].rpartition("/")[0], body["kind"]
+    if "." in group and not group.endswith(".k8s.io"):
+        return
+    found = next(undeclared(schema_of(body["apiVersion"], kind), body), None)
+    if found is not None:
+        metadata = body["metadata"]
+        what = f"{metadata.get('namespace', '')}/{metadata['name']}; {body['apiVersion']}, Kind={kind}"
+        message = f"failed to create typed patch object ({what}): {dotted(found)}: field not declared in schema"
+        raise RefusalError(500, "", message)

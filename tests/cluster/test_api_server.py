@@ -108,14 +108,15 @@ def test_a_refusal_that_no_permission_would_mend(server: FakeApiServer, api: Api
     assert "ResourceQuota" in caught.value.fix
 
 
-def test_a_field_that_an_older_server_does_not_know(server: FakeApiServer, api: ApiServer) -> None:
+def test_a_field_that_the_server_does_not_know(server: FakeApiServer, api: ApiServer) -> None:
     """Server-side apply answers 500, as Kubernetes 1.20 does to a preStop sleep; trying again would not help."""
     server.store.put(namespace())
-    message = "failed to create typed patch object: .spec.lifecycle.preStop.sleep: field not declared in schema"
-    server.deny("ConfigMap", message, status=500, reason="")
-    with pytest.raises(RefusedError, match="field not declared") as caught:
-        api.apply(config_map())
+    body = deployment()
+    body["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {"preStop": {"nap": {"seconds": 35}}}
+    with pytest.raises(RefusedError, match=r"\.lifecycle\.preStop\.nap: field not declared in schema") as caught:
+        api.apply(body)
 
+    assert caught.value.status == 500
     assert caught.value.fix.endswith("upgrade what defines it")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from flyball.engine import (
     resolve_model,
     this_machine,
 )
+from flyball.manifests.design import ENGINE_PORT
+from flyball.manifests.probes import PROGRESS, STALLED_S
 from flyball.processes import Nursery, free_port
 from flyball.spec import ServingSpec, parse_model
 
@@ -121,6 +124,48 @@ async def test_a_life_in_full(stage: Stage) -> None:
     assert (replica.state, replica.failure) == ("stopped", None)
     left = [process for process in family if process.is_running() and "vllm" in " ".join(process.cmdline()).lower()]
     assert psutil.wait_procs(left, timeout=5)[1] == []
+
+
+def steps(metrics: str) -> float:
+    name = "vllm:iteration_tokens_total_count{"
+    return float(next(line for line in metrics.splitlines() if line.startswith(name)).rpartition(" ")[2])
+
+
+async def look(replica: Replica, folder: Path, *, stalled_s: int) -> int:
+    """The exit code of the liveness probe that is rendered for Kubernetes, with a shorter patience."""
+    script = PROGRESS.replace(f":{ENGINE_PORT}", f":{replica.port}").replace(f", {STALLED_S}, ", f", {stalled_s}, ")
+    script = script.replace("/tmp/progress.json", str(folder / "progress.json"))
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stderr=asyncio.subprocess.DEVNULL)
+    return await child.wait()
+
+
+async def test_the_liveness_probe_tells_an_engine_that_hangs_from_one_that_is_idle(stage: Stage) -> None:
+    """Its metrics and its /health say of a hanging engine what they say of an idle one; a token asked for tells."""
+    replica = stage.replica()
+    await replica.start()
+    assert await replica.wait_ready(PATIENCE_S) is None, replica.log.read_text()[-2000:]
+
+    assert [await look(replica, stage.folder, stalled_s=5) for _ in range(6)] == [0] * 6
+    assert steps(await replica.scrape() or "") >= 2
+    begun = asyncio.Event()
+    stream = asyncio.create_task(stage.stream(replica, 60, begun))
+    await begun.wait()
+    assert await look(replica, stage.folder, stalled_s=2) == 0
+    await stream
+
+    engine = next(each for each in psutil.Process().children(recursive=True) if "EngineCore" in each.name())
+    family = [engine, *engine.children(recursive=True)]
+    for process in family:
+        process.suspend()
+    try:
+        async with stage.session.get(f"{replica.url}/health") as response:
+            assert response.status == 200
+        codes = [await look(replica, stage.folder, stalled_s=2) for _ in range(2)]
+    finally:
+        for process in family:
+            process.resume()
+    assert codes[-1] == 1
+    await replica.drain()
 
 
 async def test_a_cache_too_small_for_the_context_is_explained(stage: Stage) -> None:
