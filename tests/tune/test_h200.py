@@ -83,4 +83,4 @@ def test_sixteen_are_explained() -> None:
     expectation = _predictor().expect({"max_num_seqs": 64, "max_num_batched_tokens": 8192})
     assert isinstance(expectation, Expectation)
     assert expectation.rate > RATE
-    assert "within" in _predictor().explain({"max_num_seqs": 64, "max_num_batched_tokens": 8192}, RATE)
+    assert "limited by" in _predictor().explain({"max_num_seqs": 64, "max_num_batched_tokens": 8192}, RATE)

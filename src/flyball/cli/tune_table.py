@@ -23,10 +23,9 @@ def print_trials(outcome: Outcome, console: Console) -> None:
     for trial in outcome.trials:
         mark = "[green]chosen[/]" if trial is outcome.chosen else ""
         expected = "" if trial.expected is None else f"{trial.expected.rate:.3g}"
-        flags = {name: value for name, value in trial.flags.items() if name not in shared}
         row = (
             str(trial.number),
-            label(flags) if flags else "as above",
+            outcome.distinct(trial),
             expected,
             *_measured(trial),
             f"{trial.start_s:.0f} s",

@@ -10,7 +10,7 @@ from flyball.report.drawing import figure
 from flyball.report.markup import Markup, join, tag
 from flyball.report.style import CHART_STYLE, PAGE_STYLE
 from flyball.tune.outcome import Outcome
-from flyball.tune.trial import Probe, Trial, label
+from flyball.tune.trial import CROWDED, Probe, Trial, label
 
 _DEFINITIONS = {
     "Goodput": "Requests per second that were answered and met every bound of the objective.",
@@ -20,6 +20,7 @@ _DEFINITIONS = {
     ),
     "Predicted": "By the memory and step-time models before the trial, corrected with the loads of earlier trials.",
     "Thrown away": "Loads in which the client itself was late; they count for nothing.",
+    "Waited": "Engine and client, ready to run, for a processor: the kernel's count, as a share of all processors' time.",
 }
 _TONES: tuple[Tone, ...] = ("blue", "violet", "ink")
 
@@ -65,8 +66,10 @@ def goodput_chart(outcome: Outcome) -> Chart:
     probes = [probe for trial in outcome.trials for probe in trial.probes]
     chosen = outcome.chosen
     x = linear_axis([probe.rate for probe in probes], label="requests per second", most=10)
+    y = linear_axis([probe.goodput for probe in probes], label="goodput")
+    top = min(x.high, y.high)
     series: list[Line | Points] = [
-        Line(label="every request good", points=[(0.0, 0.0), (x.high, x.high)], tone="muted", dashed=True)
+        Line(label="every request good", points=[(0.0, 0.0), (top, top)], tone="muted", dashed=True)
     ]
     shown = {trial.number for trial in (chosen, outcome.start) if trial is not None}
     for number in sorted(shown & outcome.curves.keys()):
@@ -76,17 +79,21 @@ def goodput_chart(outcome: Outcome) -> Chart:
     for trial in outcome.trials:
         if trial.probes:
             tone = _tone(outcome, trial)
-            series.append(Line(label=f"trial {trial.number}: {label(trial.flags)}", points=_goodputs(trial), tone=tone))
+            series.append(
+                Line(label=f"trial {trial.number}: {outcome.distinct(trial)}", points=_goodputs(trial), tone=tone)
+            )
     held = [probe for probe in probes if probe.verdict == "held"]
     missed = [probe for probe in probes if probe.verdict == "missed"]
     series.append(Points(label="objective held", points=[_point(probe) for probe in held], tone="green"))
     series.append(Points(label="missed", points=[_point(probe) for probe in missed], tone="red", shape="cross"))
-    marks = [] if chosen is None else [Mark(x=chosen.estimate.rate, label="✓", text=label(chosen.flags), tone="green")]
+    marks = (
+        [] if chosen is None else [Mark(x=chosen.estimate.rate, label="✓", text=outcome.distinct(chosen), tone="green")]
+    )
     return Chart(
         title="Requests per second that meet the objective",
         description="Goodput of each load of each trial against its rate, with what the model predicts.",
         x=x,
-        y=linear_axis([probe.goodput for probe in probes], label="goodput"),
+        y=y,
         series=series,
         marks=marks,
         plot_height=320.0,
@@ -114,10 +121,11 @@ def _point(probe: Probe) -> tuple[float, float, str]:
 
 
 def _trials(outcome: Outcome) -> Markup:
-    heads = ("", "flags", "why", "predicted", "holds", "goodput", "start", "")
+    heads = ("", "flags", "why", "predicted", "holds", "goodput", "ready after", "")
     rows = (tag("tr", (tag("td", cell) for cell in _row(outcome, trial))) for trial in outcome.trials)
     table = tag("table", tag("thead", tag("tr", (tag("th", head) for head in heads))), tag("tbody", rows))
-    return tag("section", tag("h2", "Trials"), tag("div", table, class_="wide"))
+    shared = tag("p", f"All with {label(outcome.shared)}.") if outcome.shared else Markup()
+    return tag("section", tag("h2", "Trials"), shared, tag("div", table, class_="wide"))
 
 
 def _row(outcome: Outcome, trial: Trial) -> tuple[str, ...]:
@@ -126,11 +134,13 @@ def _row(outcome: Outcome, trial: Trial) -> tuple[str, ...]:
     remark = "chosen" if trial is outcome.chosen else ""
     if trial.refusal is not None:
         remark = f"{trial.refusal.cause}. {trial.refusal.evidence}".strip()
+    elif (trial.waited or 0.0) >= CROWDED:
+        remark = f"{remark} waited {trial.waited:.0%} for a processor".strip()
     elif trial.e2e_p95_s is not None:
         remark = f"{remark} E2E p95 {trial.e2e_p95_s * 1000:,.0f} ms".strip()
     return (
         str(trial.number),
-        label(trial.flags),
+        outcome.distinct(trial),
         trial.why,
         "" if expected is None else f"{expected.rate:.3g} ({expected.low:.3g} to {expected.high:.3g})",
         f"{trial.estimate.rate:.3g}/s ± {trial.estimate.error:.1%}" if held else "-",

@@ -59,6 +59,10 @@ class Outcome:
         first, *others = (trial.flags for trial in self.trials)
         return {name: value for name, value in first.items() if all(each.get(name) == value for each in others)}
 
+    def distinct(self, trial: Trial) -> str:
+        """The flags of a trial, for people, less those that all trials share."""
+        return label({name: value for name, value in trial.flags.items() if name not in self.shared} or trial.flags)
+
     @property
     def improved(self) -> bool:
         """Whether other flags than the start's are better."""
@@ -138,7 +142,8 @@ class Outcome:
         if self.chosen is None:
             return "no set of flags that was tried holds the objective at any rate"
         mine = self.chosen.estimate
-        held = f"{label(self.chosen.flags)} holds {mine.rate:.3g} requests/s within the objective"
+        flags = label(self.changes or self.chosen.flags)
+        held = f"with {flags} one replica holds {mine.rate:.3g} requests/s within the objective"
         if self.recipe or self.start is None or self.start is self.chosen:
             return held if self.recipe else f"the start stays: {held}, and nothing tried beats it beyond the noise"
         first = self.start.estimate

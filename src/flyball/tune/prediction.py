@@ -142,7 +142,7 @@ class Predictor:
             )
         if found.rate < rate:
             return f"holds {found.rate:.3g} requests/s, no more for {found.bound}"
-        return f"holds {found.rate:.3g} requests/s within {found.bound}"
+        return f"holds {found.rate:.3g} requests/s, limited by {found.bound}"
 
     def recalibrated(self, loads: Sequence[MeasuredLoad], *, prior: float) -> "Predictor":
         """With factors that make the predictions of `loads` right, each moved by about `prior` (a share) at most."""
