@@ -20,7 +20,7 @@ _DEFINITIONS = {
     ),
     "Predicted": "By the memory and step-time models before the trial, corrected with the loads of earlier trials.",
     "Thrown away": "Loads in which the client itself was late; they count for nothing.",
-    "Waited": "Engine and client, ready to run, for a processor: the kernel's count, as a share of all processors' time.",
+    "Waited": "Engine and client, ready to run, for a processor: the kernel's count, as a share of all time.",
 }
 _TONES: tuple[Tone, ...] = ("blue", "violet", "ink")
 
