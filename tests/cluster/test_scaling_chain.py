@@ -101,3 +101,22 @@ def test_a_scaled_object_without_an_hpa() -> None:
 def test_a_deployment_that_nothing_scales() -> None:
     """A gateway of fixed size has no chain."""
     assert scaling_chains([deployment("chat-gateway")], [hpa([], [])], [], []) == ()
+
+
+def test_decisions_of_an_earlier_autoscaler_of_that_name_are_not_shown() -> None:
+    """After a delete and an apply its events are still in the cluster, and would tell of what is mended."""
+    now = hpa([], [])
+    now["metadata"]["uid"] = "new"
+    events = [
+        {
+            "involvedObject": {"kind": "HorizontalPodAutoscaler", "name": "chat", "uid": uid},
+            "lastTimestamp": f"2026-11-25T10:0{number}:00Z",
+            "reason": "SuccessfulRescale",
+            "message": uid,
+        }
+        for number, uid in enumerate(("old", "new"))
+    ]
+
+    (chain,) = scaling_chains([deployment()], [now], [], events)
+
+    assert chain.decisions == ("2026-11-25T10:01:00Z SuccessfulRescale: new",)

@@ -66,7 +66,7 @@ def _chain(
     body = hpa or {}
     spec, status = body.get("spec") or {}, body.get("status") or {}
     name = key_of(body).name
-    sources = {("HorizontalPodAutoscaler", name)} | ({("ScaledObject", key_of(scaled).name)} if scaled else set())
+    sources = [each for each in (hpa, scaled) if each is not None]
     wrong = [*_troubles(scaled, "ScaledObject"), *_hpa_troubles(hpa)]
     return ScalingChain(
         deployment=deployment,
@@ -112,12 +112,16 @@ def _remarks(hpa: PlainObject | None, scaled: PlainObject | None) -> Iterator[st
         yield f"paused: {paused.get('message', '')}"
 
 
-def _decisions(events: Sequence[PlainObject], sources: set[tuple[str, str]], *, last: int = 5) -> Iterator[str]:
-    found = [
-        event
-        for event in events
-        if (dig(event, "involvedObject", "kind"), dig(event, "involvedObject", "name")) in sources
-    ]
+def _decisions(events: Sequence[PlainObject], sources: Sequence[PlainObject], *, last: int = 5) -> Iterator[str]:
+    found = [event for event in events if any(_is_about(event, each) for each in sources)]
     for event in list(reversed(found))[:last]:
         when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
         yield f"{when} {event.get('reason', '')}: {event.get('message', '')}".strip()
+
+
+def _is_about(event: PlainObject, body: PlainObject) -> bool:
+    """Whether it happened to this very object: those of an earlier one of that name stay for an hour."""
+    key, uid = key_of(body), dig(body, "metadata", "uid")
+    involved = event.get("involvedObject") or {}
+    is_same = uid is None or involved.get("uid") in (None, uid)
+    return is_same and (involved.get("kind"), involved.get("name")) == (key.kind, key.name)

@@ -42,6 +42,10 @@ def cluster(bench: Bench, prometheus: FakePrometheus) -> Iterator[FakeApiServer]
             server.store.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         for each in bench.live:
             _put(server, each)
+        operated = {"name": "prometheus-operated", "namespace": "monitoring"}
+        server.store.put(
+            {"apiVersion": "v1", "kind": "Service", "metadata": operated, "spec": {"ports": [{"port": 9090}]}}
+        )
         server.raw |= {
             f"{PROXY}{QUERY}": prometheus.query,
             f"{PROXY}{TARGETS}": prometheus.active_targets,

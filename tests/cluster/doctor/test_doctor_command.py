@@ -192,6 +192,7 @@ def test_prometheus_service_without_endpoints(arguments: list[str], cluster: Fak
 def test_prometheus_at_another_address(arguments: list[str], cluster: FakeApiServer, capsys: Captured) -> None:
     """A Service that is not there is named together with where the cluster does have a Prometheus."""
     del cluster.raw[f"{PROXY}{QUERY}"]
+    cluster.store.delete("Service", "prometheus-operated", "monitoring")
     server = cluster.store.delete("Prometheus", "kps", "monitoring")
     assert server is not None
     cluster.store.put({**server, "metadata": {"name": "kps", "namespace": "keda"}})
@@ -199,8 +200,17 @@ def test_prometheus_at_another_address(arguments: list[str], cluster: FakeApiSer
     assert run(arguments) == 1
 
     out = capsys.readouterr().out
-    assert "answered  404 for /api/v1/query" in out
+    assert "answered  no Service prometheus-operated in namespace monitoring" in out
     assert "Prometheus keda/kps is at http://prometheus-operated.keda.svc:9090" in out
+
+
+def test_prometheus_under_another_path(arguments: list[str], cluster: FakeApiServer, capsys: Captured) -> None:
+    """The Service is there, and what is behind it has no such path."""
+    del cluster.raw[f"{PROXY}{QUERY}"]
+
+    assert run(arguments) == 1
+
+    assert "answered  404 for /api/v1/query" in capsys.readouterr().out
 
 
 def test_prometheus_by_url(

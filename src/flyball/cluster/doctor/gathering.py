@@ -13,7 +13,7 @@ from flyball.cluster.custom_kinds import MissingKind, missing_kinds
 from flyball.cluster.doctor.autoscaler import autoscalers_of
 from flyball.cluster.doctor.expected import ExpectedService
 from flyball.cluster.doctor.facts import Answer, ClusterFacts, MetricAnswer, PrometheusFacts, Sample
-from flyball.cluster.doctor.promql_api import ask, directly, service_path, through
+from flyball.cluster.doctor.promql_api import ask, directly, service_of, service_path, through
 from flyball.cluster.doctor.questions import questions
 from flyball.cluster.doctor.reading import amount, name, namespace, place, rows, table, text
 from flyball.cluster.doctor.resource import ALL_PODS, AUTOSCALERS, PROMETHEUSES, RESOURCES, Resource
@@ -164,7 +164,17 @@ def _prometheus(api: ApiServer, expected: ExpectedService, found: _Gathered, giv
     answered = ask(through(api, path), address, questions(expected), pools)
     if answered.error or any(each.error for each in answered.answers.values()):
         api.read("/version")  # raises if it is the API server, and not Prometheus behind it, that fell silent
+    if answered.error and _is_missing(api, service := service_of(path)):
+        error = f"no Service {service.name} in namespace {service.namespace}"
+        return PrometheusFacts(address=address, error=error, fix="correct kubernetes.prometheus, or --prometheus URL")
     return answered
+
+
+def _is_missing(api: ApiServer, key: ObjectKey) -> bool:
+    try:
+        return api.get(key) is None
+    except RefusedError:
+        return False
 
 
 def _metrics(api: ApiServer, expected: ExpectedService, found: _Gathered) -> Iterator[MetricAnswer]:

@@ -11,6 +11,7 @@ import httpx2
 from flyball.cluster.api_server import ApiServer
 from flyball.cluster.doctor.facts import Answer, PrometheusFacts, Sample, Target
 from flyball.cluster.doctor.reading import rows, table, text
+from flyball.cluster.objects import ObjectKey
 from flyball.cluster.refusals import ForbiddenError, RefusedError, UnreachableError
 from flyball.errors import OutsideError
 
@@ -96,6 +97,13 @@ def service_path(address: str, namespace: str) -> str | None:
     where = parts[1] if len(parts) > 1 else namespace
     scheme = "https:" if url.scheme == "https" else ""
     return f"/api/v1/namespaces/{where}/services/{scheme}{parts[0]}:{_port(url)}/proxy{url.path.rstrip('/')}"
+
+
+def service_of(path: str) -> ObjectKey:
+    """The Service in a path as from `service_path`."""
+    steps = path.split("/")
+    name = steps[6].removeprefix("https:").partition(":")[0]
+    return ObjectKey(api_version="v1", kind="Service", name=name, namespace=steps[4])
 
 
 def _port(url: SplitResult) -> int:
