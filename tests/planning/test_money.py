@@ -59,6 +59,7 @@ def demand_of(prompt: float, output: float, *, rate: float) -> Demand:
         traffic=None,  # type: ignore[arg-type]  # no request is served here
         mean_prompt_tokens=prompt,
         mean_output_tokens=output,
+        p95_prompt_tokens=round(prompt),
         longest_request=Derived(value=round(prompt + output), reason=""),
     )
 

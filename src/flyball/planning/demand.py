@@ -31,6 +31,7 @@ class Demand:
     traffic: Traffic
     mean_prompt_tokens: float
     mean_output_tokens: float
+    p95_prompt_tokens: int
     longest_request: Derived[int]
     """Tokens, prompt and output together."""
     shared_prefix_tokens: int = 0
@@ -74,6 +75,7 @@ def demand(shape: WorkloadShape, *, slo: SLO, recordings: Recordings, rng: Gener
         traffic=Traffic(prompt_tokens=prompts, output_tokens=outputs, gaps=(gaps / gaps.mean()).tolist()),
         mean_prompt_tokens=float(np.mean(prompts)),
         mean_output_tokens=float(np.mean(outputs)),
+        p95_prompt_tokens=int(np.percentile(prompts, 95)),
         longest_request=Derived(
             value=_longest(shape.prompt_tokens, recordings.prompt_tokens, prompts)
             + _longest(shape.output_tokens, recordings.output_tokens, outputs),

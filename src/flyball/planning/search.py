@@ -7,8 +7,6 @@ than the best found costs in full: so few have to be served in virtual time, and
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from flyball.catalog import Catalog, EngineRelease
 from flyball.perf import ModelArchitecture, served_model, weight_bytes
 from flyball.perf.calibration import Calibration
@@ -148,7 +146,7 @@ def _gains_little(evaluation: Evaluation) -> bool:
     """Whether it has long steps, though 19 of 20 prompts fit into a short one."""
     if evaluation.configuration.max_num_batched_tokens <= SHORT_STEP:
         return False
-    return float(np.percentile(evaluation.demand.traffic.prompt_tokens, 95)) <= SHORT_STEP
+    return evaluation.demand.p95_prompt_tokens <= SHORT_STEP
 
 
 def _without_variants(

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from flyball.catalog import EngineRelease
 from flyball.errors import UsageError
 from flyball.perf import (
@@ -118,9 +116,8 @@ def _max_model_len(architecture: ModelArchitecture, demand: Demand) -> Derived[i
 
 
 def _max_num_batched_tokens(configuration: Configuration, demand: Demand) -> Derived[int]:
-    p95 = int(np.percentile(demand.traffic.prompt_tokens, 95))
     reason = (
-        f"short steps, so that streams wait less for the {p95:,} tokens of a long prompt (p95)"
+        f"short steps, so that streams wait less for the {demand.p95_prompt_tokens:,} tokens of a long prompt (p95)"
         if configuration.max_num_batched_tokens == SHORT_STEP
         else f"long steps: with {SHORT_STEP:,} tokens a step prompts wait too long for each other"
     )
