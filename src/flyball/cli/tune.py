@@ -1,6 +1,7 @@
 """`flyball tune`."""
 
 import asyncio
+import contextlib
 import difflib
 import json
 import sys
@@ -139,7 +140,9 @@ def _search(inputs: Inputs, past: Past | None, spec: Path) -> tuple[Progress, bo
 
     progress = Progress()
     try:
-        asyncio.run(run(inputs, past=past, say=say, progress=progress))
+        with console.status("") if console.is_terminal else contextlib.nullcontext() as status:
+            progress.show = progress.show if status is None else status.update
+            asyncio.run(run(inputs, past=past, say=say, progress=progress))
     except KeyboardInterrupt:
         say(f"interrupted: stopped the engine; go on with `flyball tune {spec} --resume {inputs.folder}`")
         return progress, True

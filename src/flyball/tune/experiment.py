@@ -41,6 +41,8 @@ class Bench:
     prober: Callable[[Started, Path], Prober]
     """For a server and the folder that its records go to."""
     say: Say
+    show: Say = lambda _: None
+    """What is going on, while it is."""
     clock: Callable[[], float] = time.perf_counter
 
 
@@ -70,6 +72,7 @@ class Experiment:
         began = self.bench.clock()
         refusal: Refusal | None
         try:
+            self.bench.show("starting the engine")
             started = await self.bench.target.start(self.proposal.flags, log=self.folder / "engine.log")
             if isinstance(started, StartFailure):
                 self.bench.say(
@@ -102,6 +105,7 @@ class Experiment:
     async def _measure(self, started: Started) -> Refusal | None:
         prober = self.bench.prober(started, self.folder)
         self.bench.say(f"    ready after {started.seconds:.0f} s")
+        self.bench.show("warming up")
         await prober.warm_up()
         if self.recipe_is_content is not None:
             self.e2e_p95_s = await prober.e2e_p95(self.proposal.guess)

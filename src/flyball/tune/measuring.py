@@ -118,6 +118,8 @@ class Measurer:
     folder: Path
     session: aiohttp.ClientSession
     say: Say
+    show: Say = lambda _: None
+    """What is going on, while it is."""
     shares_processors: bool = False
     """Whether the engine computes on this machine's processors, which other programs may want too."""
     loads: int = 0
@@ -126,7 +128,10 @@ class Measurer:
         """Raises OutsideError if nothing is answered."""
         workload = warm_up(self.plan.workload(1.0, 0), WARM_UP)
         records = await run_load(
-            self.started.url, workload, model=self.started.model, settings=replace(self.plan.settings, grace_s=None)
+            self.started.url,
+            workload,
+            model=self.started.model,
+            settings=replace(self.plan.settings, grace_s=None),
         )
         if all(record.failed for record in records):
             raise OutsideError(
@@ -139,7 +144,7 @@ class Measurer:
         for thrown_away in range(MOST_LATE):
             before = await self._preemptions()
             began, waiting = time.perf_counter(), Waiting.now() if self.shares_processors else None
-            records, test = await self._load(self.plan.workload(rate, round_))
+            records, test = await self._load(rate, round_)
             seconds = time.perf_counter() - began
             waited = None if waiting is None else self._waited(waiting)
             lag_s = Distribution.of([each.schedule_lag_s for each in records if each.schedule_lag_s is not None]).p99_s
@@ -176,18 +181,20 @@ class Measurer:
         self._save(records, late=False)
         return percentile([math.inf if each.e2e_s is None else each.e2e_s for each in records], 95)
 
-    async def _load(self, workload: Workload) -> tuple[list[RequestRecord], ObjectiveTest]:
+    async def _load(self, rate: float, round_: int) -> tuple[list[RequestRecord], ObjectiveTest]:
         test = ObjectiveTest(slo=self.plan.slo, settled_s=self.plan.settled_s, most=self.plan.limits.requests)
         stop, origin = asyncio.Event(), time.perf_counter()
 
         def ended(record: RequestRecord) -> None:
             test.add(record)
+            seconds = time.perf_counter() - origin
+            self.show(f"{rate:.3g}/s for {seconds:.0f} s: {test.judged} of at most {test.most} requests judged")
             if test.verdict is not None:
                 stop.set()
 
         records = await run_load(
-            self.started.url, workload, model=self.started.model, settings=self.plan.settings, origin=origin,
-            start_s=0.0, stop=stop, on_record=ended,
+            self.started.url, self.plan.workload(rate, round_), model=self.started.model, settings=self.plan.settings,
+            origin=origin, start_s=0.0, stop=stop, on_record=ended,
         )  # fmt: skip
         return records, test
 

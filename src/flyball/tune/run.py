@@ -60,6 +60,8 @@ class Progress:
     session: Session | None = None
     guided: ModelGuided | None = None
     accelerator: str | None = None
+    show: Say = lambda _: None
+    """Told what is being done at the moment, again and again; nothing of it needs to stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +108,12 @@ async def run(
                 folder=folder,
                 session=session,
                 say=say,
+                show=progress.show,
                 shares_processors=isinstance(inputs.server, Engine) and inputs.server.device == "cpu",
             )
 
         search = progress.session = Session(
-            bench=Bench(target=target, prober=prober, say=say),
+            bench=Bench(target=target, prober=prober, say=say, show=progress.show),
             journal=Journal(inputs.folder),
             folder=inputs.folder,
             limits=inputs.spec.tune,
