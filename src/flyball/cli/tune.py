@@ -227,7 +227,8 @@ def _tell(outcome: Outcome, changed: str | None, *, spec: Path, folder: Path, wr
     if output == "json":
         print(json.dumps({**outcome.to_dict(), "folder": str(folder), "written": bool(changed and write)}, indent=2))
         return
-    print_trials(outcome, Console())
+    if outcome.trials:
+        print_trials(outcome, Console())
     print(outcome.sentence)
     if outcome.caution is not None:
         print(f"caution: {outcome.caution}", file=sys.stderr)
