@@ -55,13 +55,15 @@ def test_the_old_one_goes_first(
 
 
 def test_to_a_fixed_number(scaling_server: FakeApiServer, flyball: Flyball, tmp_path: Path) -> None:
-    """The autoscaler goes although nothing replaces it, so that the number given holds."""
+    """The autoscaler goes although nothing replaces it, and the number that it wrote is no conflict any more."""
     assert flyball("apply", "--manifests", write(tmp_path / "a.yaml", BY_KEDA), "--yes").code == 0
+    scale(scaling_server.store, "chat-engine", NAMESPACE, 5)
     fixed = write(tmp_path / "b.yaml", [namespace(), deployment(replicas=3)])
 
-    answer = flyball("apply", "--manifests", fixed, "--yes", "--force-conflicts")
+    answer = flyball("apply", "--manifests", fixed, "--yes")
 
     assert answer.code == 0, answer.err
+    assert "- ScaledObject chat-engine\n    goes first: the spec gives a fixed number of replicas" in answer.err
     assert replicas(scaling_server) == 3
     assert scaling_server.store.all("HorizontalPodAutoscaler") == scaling_server.store.all("ScaledObject") == []
 

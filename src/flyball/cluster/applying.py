@@ -117,7 +117,7 @@ def _apply(api: ApiServer, comparison: Comparison, change: ObjectChange, *, forc
         wait_until_gone(api, [change.key], patience=Patience(60.0), tell=tell)
     if advice.handover is not None:
         api.apply(advice.handover, manager=HANDOVER)
-    api.apply(advice.body, force=force)
+    api.apply(advice.body, force=force or (advice.takes_count and not change.taken))
     verb = {"create": "created", "replace": "replaced", "adopt": "adopted"}.get(change.action, "changed")
     tell(f"{change.key} {verb}")
 

@@ -19,8 +19,6 @@ from flyball.cluster.replicas import ReplicaAdvice, respect_autoscaler, scale_ta
 from flyball.cluster.scalers import SCALERS, Rival, is_of, rivals, superseded
 from flyball.errors import UsageError
 
-SUPERSEDED = "goes first, and the number of replicas stays: two autoscalers on one Deployment would undo each other"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -63,7 +61,9 @@ def compare(
     wanted = {key_of(body) for body in served} | {key for each in missing for key in each.objects}
     installed = Installed(objects=()) if installation is None else installed_objects(api, installation)
     # With a new scaler that cannot come, the old one is better than none.
-    going = () if any(each.kind in SCALERS for each in missing) else superseded(installed.objects, served)
+    old = () if any(each.kind in SCALERS for each in missing) else superseded(installed.objects, served)
+    going = tuple(each.key for each in old)
+    freed = {each.target for each in old if not each.is_replaced}
     hpas = _live_hpas(api, served)
     rendered = [body for body in served if body["kind"] in SCALERS]
     targets = scale_targets([*rendered, *(hpa for hpa in hpas if not is_of(hpa, going))])
@@ -80,14 +80,14 @@ def compare(
         live = None
         try:
             live = api.get(key)
-            advice[key] = respect_autoscaler(body, live, targets)
+            advice[key] = respect_autoscaler(body, live, targets, freed)
             changes.append(_change(api, advice[key], live, key))
         except RefusedError as error:
             forgiven = _forgiven(error, key, live, going)
             changes += [] if forgiven is None else [forgiven]
             refused += [error] if forgiven is None else []
     obsolete = tuple(key for key in obsolete_objects(installed, wanted) if key not in going)
-    changes += [ObjectChange(key=key, action="delete", notes=(SUPERSEDED,)) for key in going]
+    changes += [ObjectChange(key=each.key, action="delete", notes=(each.note,)) for each in old]
     if prune:
         changes += [ObjectChange(key=key, action="delete") for key in keys_in_reverse(obsolete)]
     return Comparison(
@@ -166,7 +166,7 @@ def _change(api: ApiServer, advice: ReplicaAdvice, live: PlainObject | None, key
         result = api.apply(advice.body, dry_run=True)
         taken: tuple[Conflict, ...] = ()
     except FieldConflictError as error:
-        taken = error.conflicts
+        taken = tuple(each for each in error.conflicts if not advice.takes(each))
         result = api.apply(advice.body, dry_run=True, force=True)
     except RefusedError as error:
         if key.kind == "Job" and live is not None and "immutable" in error.what:

@@ -5,13 +5,14 @@ out after having named it removes the field, which Kubernetes fills with 1: a fl
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from flyball.cluster.api_server import FIELD_MANAGER
 from flyball.cluster.objects import ObjectKey, PlainObject, dig, key_of
 from flyball.cluster.ownership import Field, owned_fields, owners_of
+from flyball.cluster.refusals import Conflict
 from flyball.cluster.scalers import Target, scale_target
 
 HANDOVER = "flyball-replicas"
@@ -27,6 +28,11 @@ class ReplicaAdvice:
     handover: PlainObject | None = None
     """To be applied first by the manager HANDOVER, so that giving up the count does not reset it."""
     note: str = ""
+    takes_count: bool = False
+    """Whether the count is ours from now on, whoever wrote it last: what scaled it goes."""
+
+    def takes(self, conflict: Conflict) -> bool:
+        return self.takes_count and conflict.field == str(_REPLICAS)
 
 
 def scale_targets(scalers: Iterable[PlainObject]) -> frozenset[Target]:
@@ -34,12 +40,14 @@ def scale_targets(scalers: Iterable[PlainObject]) -> frozenset[Target]:
     return frozenset(map(scale_target, scalers))
 
 
-def respect_autoscaler(body: PlainObject, live: PlainObject | None, targets: frozenset[Target]) -> ReplicaAdvice:
-    """How `body` is to be applied over `live`, where `targets` are scaled."""
+def respect_autoscaler(
+    body: PlainObject, live: PlainObject | None, targets: frozenset[Target], freed: Collection[Target] = ()
+) -> ReplicaAdvice:
+    """How `body` is to be applied over `live`, where `targets` are scaled and `freed` are no more."""
     key = key_of(body)
     wants = dig(body, "spec", "replicas") is not None
     if live is None or (key.kind, key.namespace, key.name) not in targets:
-        return ReplicaAdvice(body=body)
+        return ReplicaAdvice(body=body, takes_count=(key.kind, key.namespace, key.name) in freed)
     if wants:
         count = dig(live, "spec", "replicas")
         note = f".spec.replicas stays at {count}: an autoscaler owns it"

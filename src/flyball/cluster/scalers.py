@@ -39,12 +39,29 @@ def scale_target(scaler: PlainObject) -> Target:
     return kind, key_of(scaler).namespace, str(reference.get("name", ""))
 
 
-def superseded(ours: Iterable[PlainObject], wanted: Sequence[PlainObject]) -> tuple[ObjectKey, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldScaler:
+    """A scaler of an earlier version of the spec, which must go."""
+
+    key: ObjectKey
+    target: Target
+    is_replaced: bool
+    """Whether another one scales the target from now on; otherwise the spec gives a fixed number."""
+
+    @property
+    def note(self) -> str:
+        if not self.is_replaced:
+            return "goes first: the spec gives a fixed number of replicas"
+        return "goes first, and the number of replicas stays: two autoscalers on one Deployment would undo each other"
+
+
+def superseded(ours: Iterable[PlainObject], wanted: Sequence[PlainObject]) -> tuple[OldScaler, ...]:
     """Scalers of an earlier version of the spec whose Deployment is to be scaled otherwise, or not at all."""
     keys = {(key.group, key.kind, key.namespace, key.name) for key in map(key_of, wanted)}
     kept = {(key.kind, key.namespace, key.name) for key in map(key_of, wanted)}
+    scaled = {scale_target(body) for body in wanted if body.get("kind") in SCALERS}
     return tuple(
-        key
+        OldScaler(key=key, target=scale_target(body), is_replaced=scale_target(body) in scaled)
         for body in ours
         if (key := key_of(body)).kind in SCALERS
         and (key.group, key.kind, key.namespace, key.name) not in keys
