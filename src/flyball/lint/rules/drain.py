@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from flyball.lint.engine import Engine
+from flyball.lint.finding import Severity
 from flyball.lint.lifecycle import TEARDOWN_S, hook_script, termination
 from flyball.lint.placement import spot_notice
 from flyball.lint.rule import Hit, Rule, serving_rule
@@ -96,7 +97,9 @@ def grace_too_short(engine: Engine) -> Iterator[Hit]:
         f" > terminationGracePeriodSeconds {drain.grace_s:g}{default}"
     )
     fix = f"terminationGracePeriodSeconds: {drain.needed_s:g}, or a shorter --shutdown-timeout"
-    yield Hit(at=drain.grace, says=says, fix=fix)
+    # A teardown that is cut serves nobody; what is lost then is the answer that takes the whole timeout.
+    severity: Severity = "warning" if 0 < drain.drain_s <= drain.grace_s else "error"
+    yield Hit(at=drain.grace, says=says, fix=fix, severity=severity)
 
 
 @serving_rule(
