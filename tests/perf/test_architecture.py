@@ -4,7 +4,8 @@ import pytest
 
 from flyball.errors import UsageError
 from flyball.perf import ModelArchitecture, architecture_from_config, builtin_architecture, builtin_models
-from flyball.perf.weights import active_parameter_count, parameter_count
+from flyball.perf.architecture import DTYPE_BYTES
+from flyball.perf.weights import active_parameter_count, parameter_count, weight_tensors
 
 _ASKED_FOR = (
     "meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.2-1B-Instruct", "meta-llama/Llama-3.2-3B",
@@ -65,6 +66,27 @@ def test_ids_are_found_in_any_case() -> None:
 def test_active_parameters_are_those_of_the_name(model: str, billions: float) -> None:
     """A token of an expert model passes the experts that it is routed to and everything that is shared."""
     assert active_parameter_count(_builtin(model)) / 1e9 == pytest.approx(billions, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("model", "gigabytes"),
+    [
+        ("Qwen/Qwen2.5-7B-Instruct-AWQ", 5.57),
+        ("Qwen/Qwen3-32B-AWQ", 19.3),
+        ("Qwen/Qwen3-8B-FP8", 9.44),
+        ("Qwen/Qwen3-30B-A3B-FP8", 31.2),
+        ("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic", 9.08),
+        ("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", 39.8),
+    ],
+)
+def test_quantised_checkpoints_have_their_published_size(model: str, gigabytes: float) -> None:
+    """Weights, scales and zero points add up to the safetensors files on the hub."""
+    architecture = _builtin(model)
+    element = DTYPE_BYTES[architecture.dtype]
+    tensors = [tensor for tensor in weight_tensors(architecture) if tensor.parameter]
+    stored = sum(tensor.nbytes(element, architecture.quantization) * tensor.copies for tensor in tensors)
+
+    assert stored / 1e9 == pytest.approx(gigabytes, rel=0.005)
 
 
 def test_unknown_architecture_is_refused_by_name() -> None:

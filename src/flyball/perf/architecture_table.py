@@ -17,17 +17,22 @@ def builtin_architecture(model_id: str) -> ModelArchitecture | None:
 
 
 def builtin_models() -> Mapping[str, int]:
-    """Every id of the table with its published number of parameters."""
-    return {model_id: entry["parameters"] for entry in _table() for model_id in entry["ids"]}
+    """Every id of the table with its published number of parameters; a quantised one has its original's."""
+    return {entry["id"]: entry["parameters"] for entry in _entries().values()}
 
 
 @cache
 def _entries() -> Mapping[str, Mapping[str, Any]]:
-    return {model_id.lower(): entry for entry in _table() for model_id in entry["ids"]}
-
-
-@cache
-def _table() -> list[Any]:
+    """By lower-case id: `id`, `parameters` and `config`, those of a family's quantised checkpoints included."""
     text = (files("flyball.perf") / "architecture_data" / "models.json").read_text(encoding="utf-8")
-    models: list[Any] = json.loads(text)["models"]
-    return models
+    table = json.loads(text)
+    found = {}
+    for model in table["models"]:
+        quantized = model.get("quantized", {})
+        schemes: list[tuple[Mapping[str, Any], list[str]]] = [({}, model["ids"])]
+        schemes += [({"quantization_config": table["quantizations"][name]}, quantized[name]) for name in quantized]
+        for scheme, ids in schemes:
+            config = {**model["config"], **scheme}
+            for each in ids:
+                found[each.lower()] = {"id": each, "parameters": model["parameters"], "config": config}
+    return found
