@@ -26,6 +26,9 @@ def load_architecture(model: str, revision: str | None = None) -> ModelArchitect
     path = Path(model).expanduser()
     if path.exists() or model.startswith((".", "/", "~")) or model.endswith(".json"):
         file = path / "config.json" if path.is_dir() else path
+        if not file.exists():
+            what = f"{model}: no config.json in this folder" if path.is_dir() else f"{model}: no such file or folder"
+            raise UsageError(what, fix="give a model's folder, its config.json, or a Hugging Face id")
         return architecture_from_config(_parsed(read_text(file), source=str(file)), name=model)
     builtin = builtin_architecture(model)
     if builtin is not None:

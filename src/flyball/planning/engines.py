@@ -27,7 +27,10 @@ def given_flags(spec: ServingSpec, release: EngineRelease) -> Mapping[str, Any]:
         if not isinstance(given.get(name, 1), int):
             raise UsageError(f"engine.{name}: {given[name]!r} is not a number of GPUs", fix="for example 2")
     if given.get("pipeline_parallel_size", 1) > 1:
-        raise UsageError("engine.pipeline_parallel_size: plans know no pipeline parallelism", fix="leave it out")
+        raise UsageError(
+            "engine.pipeline_parallel_size: plans know no pipeline parallelism: a replica lies within one machine",
+            fix="leave it out; `flyball memory --engine pipeline_parallel_size=2` says whether it would fit",
+        )
     return given
 
 

@@ -184,4 +184,6 @@ def _verdict(rejections: Sequence[Rejection], scope: str) -> str:
     kind = next(kind for kind in starts if any(each.kind == kind for each in rejections))
     those = [each for each in rejections if each.kind == kind]
     best = min(those, key=lambda each: (each.shortfall or 0.0, -each.configuration.memory_bytes))
-    return f"{starts[kind]}; the best is {best.label}: {best.reason}"
+    # Several machines a replica are not looked at: what does not fit may still run, slower, across them.
+    within = " (a replica lies within one machine: no pipeline parallelism)" if kind == "memory" else ""
+    return f"{starts[kind]}{within}; the best is {best.label}: {best.reason}"
