@@ -5,12 +5,13 @@ from typing import Any
 
 from flyball.cluster.doctor.expected import EngineWorkload, ExpectedService, targets
 from flyball.cluster.doctor.facts import ClusterFacts
-from flyball.cluster.doctor.reading import name, named, place, rows, table, text
+from flyball.cluster.doctor.reading import name, named, place, table, text
 from flyball.cluster.doctor.resource import AUTOSCALERS, DEPLOYMENTS, SCALED_OBJECTS
 from flyball.cluster.doctor.symptom import Checked, Symptom, broken, risky
 from flyball.cluster.objects import PlainObject, labels_of
 from flyball.cluster.ownership import Field, owners_of
 from flyball.cluster.replicas import HANDOVER
+from flyball.cluster.scalers import owner_of
 
 _AUTOSCALING = ("kube-controller-manager", "horizontal-pod-autoscaler", "keda", "keda-operator")
 """Field managers of the HPA controller (whose requests come from its binary) and of KEDA, which scales from 0 to 1."""
@@ -44,11 +45,7 @@ def _scalers_of(engine: EngineWorkload, facts: ClusterFacts) -> Sequence[PlainOb
     """ScaledObjects, and the HPAs that none of them made."""
     scaled = [each for each in facts.of(SCALED_OBJECTS) if targets(each, engine.object)]
     autoscalers = [each for each in facts.of(AUTOSCALERS) if targets(each, engine.object)]
-    return [*scaled, *(each for each in autoscalers if not made_by_keda(each))]
-
-
-def made_by_keda(autoscaler: PlainObject) -> bool:
-    return any(owner.get("kind") == "ScaledObject" for owner in rows(autoscaler, "metadata", "ownerReferences"))
+    return [*scaled, *(each for each in autoscalers if owner_of(each) is None)]
 
 
 def _several_scalers(engine: EngineWorkload, scalers: Sequence[PlainObject]) -> Iterator[Symptom]:
