@@ -53,7 +53,7 @@ class Stage:
             machine=this_machine(),
             index=0,
             port=port,
-            inherited=os.environ,
+            inherited={**os.environ, "TMPDIR": str(self.nursery.scratch)},
         )
         return Replica(
             name="r1",

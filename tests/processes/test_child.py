@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -38,7 +39,6 @@ async def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
         child = await nursery.start([sys.executable, "-c", TREE], log=tmp_path / "log")
         await _written(child.log, "ready")
         assert len(_alive(child.pid)) == 2
-
         members = [psutil.Process(pid) for pid in _alive(child.pid)]
 
         assert await child.stop(grace_s=5) == -signal.SIGTERM
@@ -75,7 +75,7 @@ async def test_missing_program_is_an_outside_error(tmp_path: Path) -> None:
 
 
 def test_children_die_when_flyball_is_killed(tmp_path: Path) -> None:
-    """SIGKILL to the process that owns the nursery leaves nothing running."""
+    """SIGKILL to the process that owns the nursery leaves nothing running, and no temporary files."""
     script = (
         "import asyncio, sys, pathlib\n"
         "from flyball.processes import Nursery\n"
@@ -83,14 +83,17 @@ def test_children_die_when_flyball_is_killed(tmp_path: Path) -> None:
         "    nursery = Nursery()\n"
         f"    log = pathlib.Path({str(tmp_path / 'log')!r})\n"
         f"    child = await nursery.start([sys.executable, '-c', {TREE!r}], log=log)\n"
-        "    print(child.pid, flush=True)\n"
+        "    (nursery.scratch / 'socket').touch()\n"
+        "    print(child.pid, nursery.scratch, flush=True)\n"
         "    await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
-        group = int(owner.stdout.readline())
+        pid, folder = owner.stdout.readline().split()
+        group, scratch = int(pid), Path(folder)
         assert _alive(group)
+        assert scratch.exists()
 
         owner.kill()
         owner.wait()
@@ -98,6 +101,18 @@ def test_children_die_when_flyball_is_killed(tmp_path: Path) -> None:
         leaders = [psutil.Process(pid) for pid in _alive(group)]
         _, alive = psutil.wait_procs(leaders, timeout=10)
         assert alive == []
+        deadline = time.monotonic() + 10
+        while scratch.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not scratch.exists()
+
+
+def test_what_children_left_in_the_scratch_folder_goes_with_the_nursery() -> None:
+    """As after every run: vLLM's sockets stay when its processes are gone."""
+    with Nursery() as nursery:
+        (nursery.scratch / "socket").touch()
+
+    assert not nursery.scratch.exists()
 
 
 def test_watchdog_knows_who_left() -> None:

@@ -68,8 +68,8 @@ class Blueprint:
         """The model's name in requests."""
         return self.spec.model.served_name or self.spec.model.id
 
-    def command(self, slot: int, port: int) -> ReplicaCommand:
-        """How the replica in `slot` is started."""
+    def command(self, slot: int, port: int, scratch: Path) -> ReplicaCommand:
+        """How the replica in `slot` is started; it leaves temporary files in `scratch`."""
         return replica_command(
             self.spec,
             engine=self.engine,
@@ -77,7 +77,7 @@ class Blueprint:
             machine=self.machine,
             index=slot,
             port=port,
-            inherited=os.environ,
+            inherited={**os.environ, "TMPDIR": str(scratch)},
         )
 
 
@@ -126,7 +126,7 @@ async def serving(
     async with contextlib.aclosing(Nursery()) as nursery, aiohttp.ClientSession() as session:
 
         def launch(name: str, slot: int) -> Replica:
-            command = blueprint.command(slot, free_port())
+            command = blueprint.command(slot, free_port(), nursery.scratch)
             return Replica(
                 name=name,
                 port=int(command.args["port"]),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +21,16 @@ TAIL_BYTES = 64 * 1024  # enough for a vLLM traceback with the settings it print
 
 
 class Nursery:
-    """Starts children and guarantees that none is left when it closes, or when this process dies without closing it."""
+    """Starts children and guarantees that none is left when it closes, or when this process dies without closing it.
+
+    The same holds for what they leave in `scratch`.
+    """
 
     def __init__(self) -> None:
+        self.scratch = Path(tempfile.mkdtemp(prefix="flyball-"))
+        """A folder for temporary files of children: vLLM leaves sockets behind. Its path is short enough for them."""
         self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", "-S", watchdog.__file__],
+            [sys.executable, "-I", "-S", watchdog.__file__, self.scratch],
             stdin=subprocess.PIPE,
             start_new_session=True,
             text=True,

@@ -42,7 +42,7 @@ class LocalTarget:
         if blueprint.memory_bytes > usable:
             needs = f"it needs {format_bytes(blueprint.memory_bytes)} of memory, and {format_bytes(usable)} can be used"
             return StartFailure(cause=needs, evidence="", fix="lower local.kv_cache, or free memory")
-        command = blueprint.command(0, free_port())
+        command = blueprint.command(0, free_port(), self._nursery.scratch)
         began = time.perf_counter()
         replica = self._replica = Replica(
             name="trial",
