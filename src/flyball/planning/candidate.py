@@ -80,8 +80,9 @@ class Rejection:
     """Why not: the reason holds the number that decided."""
 
     configuration: Configuration
-    kind: Literal["machine", "memory", "floor", "replicas", "cost"]
-    """What stands in the way: no such machine, no room, an idle server too slow, too many needed, or a cheaper one."""
+    kind: Literal["machine", "split", "memory", "context", "floor", "replicas", "cost"]
+    """What stands in the way: no such machine, heads that do not split over so many GPUs, no room, requests beyond the
+    context, an idle server too slow, too many needed, or a cheaper one."""
     reason: str
     ways_out: tuple[str, ...] = ()
     shortfall: float | None = None

@@ -72,7 +72,7 @@ def engines_that_fit(
             engine = sized(architecture, variant, given=given, demand=demand, release=release)
             if isinstance(engine, Misfit):
                 rejection = Rejection(
-                    configuration=variant, kind="memory", reason=engine.reason, ways_out=engine.ways_out
+                    configuration=variant, kind=engine.kind, reason=engine.reason, ways_out=engine.ways_out
                 )
                 rejections.append(rejection)
                 continue

@@ -57,7 +57,9 @@ def plan(
             configuration=configuration,
             sized=engine,
             rentals=[place for place in places if place.holds(configuration)],
-            calibration=calibration_for(configuration.accelerator, release.version, calibrations),
+            calibration=calibration_for(
+                configuration.accelerator, release.version, calibrations, model=architecture.name
+            ),
             assumptions=SpotAssumptions(reclaims_per_machine_hour=spec.hardware.spot.reclaims_per_machine_hour),
             vllm=release.version,
         )
@@ -178,11 +180,15 @@ def _verdict(rejections: Sequence[Rejection], scope: str) -> str:
     starts = {
         "replicas": "the objective takes too many replicas",
         "floor": "no replica count can meet the objective",
+        "context": "the requests are longer than the context",
         "memory": "the model fits nowhere",
         "machine": "no machine",
+        "split": "no number of GPUs that the model splits over",
     }
     kind = next(kind for kind in starts if any(each.kind == kind for each in rejections))
     those = [each for each in rejections if each.kind == kind]
+    if kind == "machine":
+        return f"{starts[kind]}: {'; '.join(f'{each.label}: {each.reason}' for each in those)}"
     best = min(those, key=lambda each: (each.shortfall or 0.0, -each.configuration.memory_bytes))
     # Several machines a replica are not looked at: what does not fit may still run, slower, across them.
     within = " (a replica lies within one machine: no pipeline parallelism)" if kind == "memory" else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from flyball.catalog import EngineRelease
 from flyball.errors import UsageError
@@ -42,6 +42,8 @@ class SizedEngine:
 class Misfit:
     """Why the engine would not start, or not be worth starting, and what would make room."""
 
+    kind: Literal["memory", "context", "split"]
+    """No room; requests beyond the model's context; a number of GPUs that its heads do not split over."""
     reason: str
     ways_out: tuple[str, ...] = ()
 
@@ -54,18 +56,24 @@ def sized(
     demand: Demand,
     release: EngineRelease,
 ) -> SizedEngine | Misfit:
-    """The engine of a replica. `given` are the spec's flags, which stand above everything derived."""
+    """The engine of a replica. `given` are the spec's flags, which stand above everything derived.
+
+    UsageError if they ask for what the model cannot have.
+    """
     device = device_memory(configuration.accelerator)
     engine = _before_the_pool(architecture, configuration, given=given, demand=demand, release=release)
     try:
         budget = _budget(architecture, engine, device=device, release=release)
     except UsageError as error:
-        return Misfit(reason=error.what)
+        if "tensor_parallel_size" in given or configuration.tensor_parallel_size == 1:
+            raise
+        return Misfit(kind="split", reason=error.what.removeprefix("engine.tensor_parallel_size: "))
     if not budget.fits:
         return _misfit(architecture, budget, device=device)
     if demand.mean_tokens > budget.settings.max_model_len:
         limit = budget.settings.max_model_len
-        return Misfit(reason=f"requests of {demand.mean_tokens:,.0f} tokens, the mean, > max_model_len {limit:,}")
+        reason = f"requests of {demand.mean_tokens:,.0f} tokens, the mean, > max_model_len {limit:,}"
+        return Misfit(kind="context", reason=reason)
     holds = _holds(budget, demand)
     if holds < FEWEST_SEQUENCES:
         return _misfit(architecture, budget, device=device, holds=holds)
@@ -176,6 +184,7 @@ def _misfit(
         reason += " on each GPU"
     ways = ways_out(architecture, device=device, settings=budget.settings, version=budget.version)
     return Misfit(
+        kind="memory",
         reason=reason,
         ways_out=tuple(
             f"{way.flags} leaves a pool of {way.kv_cache_tokens:,} tokens ({format_bytes(way.kv_cache_bytes)} a GPU)"
