@@ -13,7 +13,7 @@ _HEAD = """\
 #!/usr/bin/env bash
 # GPU nodes for {name} in the cluster {cluster}. Read it, then run it once; it creates what is paid for by the hour.
 set -eu
-: "${{REGION:?set REGION to the cluster's region}}"
+: "${{REGION:?set REGION to the region of the cluster}}"
 """
 
 
