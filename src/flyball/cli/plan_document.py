@@ -21,6 +21,7 @@ def plan_document(outcome: PlanOutcome) -> dict[str, Any]:
                 "quantization": each.configuration.quantization,
                 "kind": each.kind,
                 "reason": each.reason,
+                "shortfall": each.shortfall,
                 "ways_out": list(each.ways_out),
             }
             for each in outcome.rejections
