@@ -28,12 +28,10 @@ def network_policies(design: ServiceDesign) -> list[Manifest]:
             design,
             "engine",
             ingress=[{"from": [gateway, monitoring], "ports": [_tcp(ENGINE_PORT)]}],
-            egress=Because(
-                [DNS, _internet()] if internet else [],
-                "for images by URL; never the cloud's metadata service, which has the node's credentials"
-                if internet
-                else "the weights are local and ranks talk inside the pod: a server of strangers' input calls nobody",
-            ),
+            egress=[DNS, _internet()] if internet else [],
+            types_reason="out for images by URL; never the cloud's metadata service, which has the node's credentials"
+            if internet
+            else "no way out: the weights are local, ranks talk inside the pod, and strangers' input calls nobody",
             comment="Port 8000 answers /invocations, /tokenize, /pause, /metrics and more without a key.",
         ),
         _policy(
@@ -51,7 +49,17 @@ def network_policies(design: ServiceDesign) -> list[Manifest]:
     return found
 
 
-def _policy(design: ServiceDesign, component: str, *, ingress: list[Any], egress: Any, comment: str = "") -> Manifest:
+def _policy(
+    design: ServiceDesign,
+    component: str,
+    *,
+    ingress: list[Any],
+    egress: list[Any],
+    types_reason: str = "",
+    comment: str = "",
+) -> Manifest:
+    """Without empty lists: the API server forgets them, and whoever applied them differs from it for ever."""
+    types = ["Ingress", "Egress"]
     return Manifest(
         body={
             "apiVersion": "networking.k8s.io/v1",
@@ -59,9 +67,9 @@ def _policy(design: ServiceDesign, component: str, *, ingress: list[Any], egress
             "metadata": design.metadata(f"{design.name}-{component}", component),
             "spec": {
                 "podSelector": {"matchLabels": design.selector(component)},
-                "policyTypes": ["Ingress", "Egress"],
-                "ingress": ingress,
-                "egress": egress,
+                "policyTypes": Because(types, types_reason) if types_reason else types,
+                **({"ingress": ingress} if ingress else {}),
+                **({"egress": egress} if egress else {}),
             },
         },
         file="network.yaml",
