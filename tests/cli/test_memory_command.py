@@ -1,3 +1,4 @@
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from flyball.errors import OutsideError, UsageError
 from recorded_boots import DATA
 
 _LLAMA = "meta-llama/Llama-3.1-8B"
+_LOG = (DATA / "boot-0.19-h100.log").read_bytes()
 _CONFIG = {
     "architectures": ["LlamaForCausalLM"], "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9,
     "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152, "max_position_embeddings": 8192,
@@ -108,6 +110,39 @@ def test_boot_log_of_one_start_predicts_another(capsys: pytest.CaptureFixture[st
 
     assert fp8["kv_cache_tokens"] == pytest.approx(529_248, rel=0.002)
     assert other["kv_cache_tokens"] == pytest.approx(241_568, rel=0.002)
+
+
+def test_a_compressed_boot_log_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """As rotated logs are; a byte that is no text, as cut progress bars leave, does not stop it."""
+    log = tmp_path / "vllm.log.gz"
+    log.write_bytes(gzip.compress(b"\xe2\x96 loading\n" + _LOG))
+    row = _json(capsys, "meta-llama/Llama-3.1-8B-Instruct", "--accelerator", "H100", "--boot-log", str(log))
+
+    assert row["kv_cache_tokens"] == 476_016
+
+
+_UNKNOWN = _LOG.replace(b"meta-llama/Llama-3.1-8B-Instruct", b"org/unknown")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "words"),
+    [
+        ((_LLAMA, "--accelerator", "H200"), _LOG, "is of a GPU with 79.19 GiB, H200 has 139.8"),
+        (("microsoft/phi-4", "--accelerator", "H100"), _UNKNOWN, "name the model of the log"),
+        ((_LLAMA, "--accelerator", "H100"), b"GPU KV cache size: 1,600 tokens", "begins after the start"),
+        ((_LLAMA, "--accelerator", "H100"), gzip.compress(_LOG)[:200], "cannot be read"),
+    ],
+    ids=["another GPU", "another model", "no beginning", "half a file"],
+)
+def test_a_log_of_something_else_is_refused(
+    arguments: tuple[str, ...], content: bytes, words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One line says what is wrong with it, exit code 2."""
+    file = tmp_path / "vllm.log"
+    file.write_bytes(content)
+
+    assert run(["memory", *arguments, "--boot-log", str(file)]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_own_accelerators_come_by_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,54 @@ def test_any_other_text_is_refused(tmp_path: Path) -> None:
         parse_boot_log("it was a dark and stormy night", source="notes.txt")
 
     assert "vllm serve" in refused.value.fix
+
+
+def _start(tokens: int, version: str = "0.19.0") -> str:
+    return (
+        f"(APIServer pid=1) INFO 04-22 00:03:35 [utils.py:299]   █▄█▀ █     █     █ ▀▄▀ █  version {version}\n"
+        "(EngineCore pid=2) INFO 04-22 00:03:40 [nccl.py:1] vLLM is using NCCL version 2.27.5\n"
+        "(EngineCore pid=2) INFO 04-22 00:04:02 [runner.py:4820] Model loading took 14.99 GiB memory and 14.4 seconds\n"
+        f"(EngineCore pid=2) INFO 04-22 00:04:20 [kv.py:1319] GPU KV cache size: {tokens:,} tokens\n"
+    )
+
+
+def _coloured(line: str) -> str:
+    return line.replace("(EngineCore pid=2)", "\x1b[0;36m(EngineCore pid=2)\x1b[0;0m").replace(
+        "14.99 GiB", "\x1b[1m14.99\x1b[0m GiB"
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        _coloured,
+        lambda line: "[pod/chat-7d9f-abcde/vllm] " + line,
+        lambda line: "2026-11-25T09:00:00.123456789Z " + line,
+        lambda line: line + "\r",
+    ],
+    ids=["colours", "kubectl --prefix", "timestamps", "Windows"],
+)
+def test_what_is_put_around_a_line_does_no_harm(changed: Callable[[str], str]) -> None:
+    """The same start comes out."""
+    lines = _start(476_016).splitlines()
+    plain = parse_boot_log("\n".join(lines), source="log")
+
+    assert plain.weights_gib == 14.99
+    assert parse_boot_log("\n".join(map(changed, lines)), source="log") == plain
+
+
+def test_the_last_start_that_came_far_enough_counts() -> None:
+    """A container that restarts writes on; the start that was cut off says nothing about the cache."""
+    cut_off = "\n".join(_start(1, "0.21.0").splitlines()[:2])
+    log = parse_boot_log(_start(1_600) + _start(3_200, "0.20.0") + cut_off, source="log")
+
+    assert (log.version, log.kv_cache_tokens) == ("0.20.0", 3_200)
+
+
+def test_pods_do_not_mix() -> None:
+    """Lines of two pods alternate; each figure is of the same pod."""
+    first, second = _start(1_600).splitlines(), _start(3_200, "0.20.0").splitlines()
+    lines = [line for a, b in zip(first, second, strict=True) for line in (f"[pod/a/vllm] {a}", f"[pod/b/vllm] {b}")]
+    log = parse_boot_log("\n".join(lines), source="log")
+
+    assert (log.version, log.kv_cache_tokens) == ("0.20.0", 3_200)
