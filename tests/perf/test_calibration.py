@@ -4,7 +4,7 @@ import pytest
 
 from flyball.catalog import load_catalog
 from flyball.errors import UsageError
-from flyball.perf.calibration import Calibration, calibrate, residuals
+from flyball.perf.calibration import Calibration, calibrate, residuals, spread
 from flyball.perf.calibrations import (
     calibration_for,
     calibrations_from_json,
@@ -115,6 +115,34 @@ def test_one_good_fit_is_no_certainty() -> None:
     """A single load is fitted closely, but says little about others."""
     found = calibrate(_synthetic_loads()[:1], start=_TRUE, source="synthetic", as_of="2026-11-23")
     assert found.error >= 0.2
+
+
+def test_a_spread_of_many_loads_is_fitted() -> None:
+    """Each model has its share, and the few loads of a rare one are all there."""
+    common, rare = engine(), replace(engine(), model=replace(engine().model, name="rare"))
+    loads = [_load(common, f"load {index}") for index in range(60)] + [
+        _load(rare, f"rare {index}") for index in range(3)
+    ]
+    chosen = spread(loads, 12)
+
+    assert len(chosen) == 12
+    assert sum(load.engine is rare for load in chosen) == 3
+    assert len({id(load) for load in chosen}) == 12
+    assert spread(loads[:5], 12) == loads[:5]
+
+
+def _load(of: MeasuredEngine, name: str) -> MeasuredLoad:
+    return MeasuredLoad(name=name, engine=of, requests=(), concurrency=1, measured=LoadStatistics())
+
+
+def test_a_model_that_was_not_fitted_is_less_certain() -> None:
+    """Its interval is wider than that of the models that were; factors are the same."""
+    known, other = (calibration_for(_H200, "0.26.0", model=model) for model in (LLAMA, "Qwen/Qwen2.5-7B-Instruct"))
+
+    assert known == calibration_for(_H200, "0.26.0")
+    assert other.efficiency == known.efficiency
+    assert other.error > known.error + 0.05
+    assert other.ttft_error > known.ttft_error + 0.05
 
 
 def _calibration(version: str, accelerator: str = "H200", compute: float = 0.6) -> Calibration:

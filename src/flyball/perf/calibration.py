@@ -21,7 +21,7 @@ UNCALIBRATED_ERROR = 0.35
 ONE_LOAD_ERROR = 0.2
 """What a single load, however well it is fitted, leaves open about others; it falls with the root of their number."""
 
-MOST_FITTED = 32
+MOST_FITTED = 24
 """Loads of one chip that are fitted: more take minutes and move the factors by less than the errors they leave."""
 
 Over = Callable[
@@ -38,7 +38,7 @@ _PRIOR = {
     "allreduce_s": 0.6,
     "interconnect": 0.4,
     "host_s": 0.4,
-    "sequence_s": 0.7,
+    "sequence_s": 1.2,
     "launch_s_per_layer": 0.5,
     "eager_launch_s_per_layer": 0.5,
     "request_s": 0.7,
@@ -158,7 +158,7 @@ def fit_efficiency(
     return _moved(start, x)
 
 
-def spread(loads: Sequence[MeasuredLoad], most: int = MOST_FITTED) -> list[MeasuredLoad]:
+def spread(loads: Sequence[MeasuredLoad], most: int) -> list[MeasuredLoad]:
     """At most so many of them: as many of each model as there are, up to an even share, from few clients to many."""
     by_model: dict[ModelArchitecture, list[MeasuredLoad]] = {}
     for load in loads:
@@ -187,15 +187,16 @@ def calibrate(
     start: Efficiency,
     source: str,
     as_of: str,
+    most: int = MOST_FITTED,
     over: Over = map,
     progress: Progress = lambda share: None,
 ) -> Calibration:
     """Fit factors to loads of one accelerator; ValueError if they are of several, or none.
 
-    Of many loads a `spread` is fitted; the errors are those of all.
+    Of more than `most` loads a `spread` is fitted; the errors are those of all.
     """
     (accelerator,) = {load.engine.accelerator.name for load in loads}
-    fitted = spread(loads)
+    fitted = spread(loads, most)
     efficiency = fit_efficiency(fitted, start=start, over=over, progress=progress)
     found = residuals(loads, efficiency)
     unseen = ONE_LOAD_ERROR / sqrt(len(fitted))

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.resources import files
+from math import hypot
 from typing import Any
 
 from flyball.catalog import Accelerator
@@ -13,9 +14,29 @@ from flyball.perf.calibration import UNCALIBRATED_ERROR, Calibration
 from flyball.perf.efficiency import Efficiency
 from flyball.perf.memory_release import version_number
 
+OTHER_MODEL_ERROR = 0.15
+"""Of TPOT for a model that was not fitted: what half of those left out one by one stay within (docs/accuracy.md)."""
+OTHER_MODEL_TTFT_ERROR = 0.2
 
-def calibration_for(accelerator: Accelerator, version: str, own: Sequence[Calibration] = ()) -> Calibration:
-    """Of the nearest vLLM version, newer ones last; the user's `own` before flyball's; typical factors without any."""
+
+def calibration_for(
+    accelerator: Accelerator, version: str, own: Sequence[Calibration] = (), *, model: str | None = None
+) -> Calibration:
+    """Of the nearest vLLM version, newer ones last; the user's `own` before flyball's; typical factors without any.
+
+    Expected errors are those for `model`: larger ones where it is not among those that were fitted.
+    """
+    found = _nearest(accelerator, version, own)
+    if model is None or not found.calibrated or model in found.models:
+        return found
+    return replace(
+        found,
+        error=hypot(found.error, OTHER_MODEL_ERROR),
+        ttft_error=hypot(found.ttft_error, OTHER_MODEL_TTFT_ERROR),
+    )
+
+
+def _nearest(accelerator: Accelerator, version: str, own: Sequence[Calibration]) -> Calibration:
     wanted = version_number(version)
 
     def distance(calibration: Calibration) -> tuple[bool, int]:

@@ -26,7 +26,7 @@ class Efficiency:
     """Share of the link's rate that an all-reduce reaches."""
     host_s: float = 1.2e-3
     """Host time of every step: scheduling, inputs, starting a CUDA graph. It hides behind a longer device step."""
-    sequence_s: float = 10e-6
+    sequence_s: float = 6e-6
     """What each sequence of the step adds to that: its place in the batch, its token, its stop conditions."""
     launch_s_per_layer: float = 700e-6
     """Host time to launch a layer's compiled kernels one by one, in a step that no CUDA graph covers."""

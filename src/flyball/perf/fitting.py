@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-_STEPS = (0.1, 0.03)
+_STEPS = (0.1, 0.1, 0.05)
 _ROUNDS, _TRIES = 12, 5
 _LONGEST = 0.5
 """No parameter moves further in one round."""

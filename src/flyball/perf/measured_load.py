@@ -16,7 +16,7 @@ from flyball.perf.memory_settings import MemorySettings, memory_settings
 from flyball.perf.step_model import StepModel
 
 ASYNC_SCHEDULING_SINCE = (0, 14)
-"""From this version on vLLM schedules ahead by default."""
+"""From this version on vLLM schedules ahead by default; never on a CPU, where both steps would share the cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def measured_engine(
     if kv_cache_tokens is None:
         budget = memory_budget(architecture, device=device, settings=settings, version=version)
         kv_cache_tokens = budget.kv_cache.tokens
-    by_default = version_number(version) >= ASYNC_SCHEDULING_SINCE
+    by_default = version_number(version) >= ASYNC_SCHEDULING_SINCE and accelerator.device_name != "CPU"
     return MeasuredEngine(
         model=served_model(architecture, settings),
         accelerator=accelerator,
