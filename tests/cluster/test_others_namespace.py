@@ -66,3 +66,15 @@ def test_tokens_do_not_keep_a_namespace(
     assert flyball("delete", spec, "--yes").code == 0
 
     assert live_server.store.get("Namespace", NAMESPACE) is None
+
+
+def test_a_namespace_that_is_being_deleted(theirs: FakeApiServer, flyball: Flyball, tmp_path: Path) -> None:
+    """Its objects may still be there, unchanged, and all that is applied is accepted, and goes with it."""
+    wanted = write(tmp_path / "a.yaml", [namespace(), config_map()])
+    assert flyball("apply", "--manifests", wanted, "--yes").code == 0
+    theirs.store.edit("Namespace", NAMESPACE, "", manager="k", metadata={"deletionTimestamp": "2026-11-25T10:42:00Z"})
+
+    answer = flyball("apply", "--manifests", wanted, "--yes")
+
+    assert answer.code == 3
+    assert "Namespace llm is being deleted; nothing was changed" in answer.err

@@ -12,7 +12,7 @@ from flyball.cluster.api_server import ApiServer
 from flyball.cluster.custom_kinds import MissingKind, missing_kinds
 from flyball.cluster.difference import ObjectChange, compared
 from flyball.cluster.installed import Installation, Installed, installed_objects, obsolete_objects
-from flyball.cluster.objects import ObjectKey, PlainObject, key_of
+from flyball.cluster.objects import ObjectKey, PlainObject, dig, key_of
 from flyball.cluster.ordering import in_order, keys_in_reverse
 from flyball.cluster.refusals import Conflict, FieldConflictError, ForbiddenError, RefusedError
 from flyball.cluster.replicas import ReplicaAdvice, respect_autoscaler, scale_targets
@@ -79,7 +79,7 @@ def compare(
             continue
         live = None
         try:
-            live = api.get(key)
+            live = _lasting(api.get(key), key)
             advice[key] = respect_autoscaler(body, live, targets, freed)
             changes.append(_change(api, advice[key], live, key))
         except RefusedError as error:
@@ -130,6 +130,14 @@ def _placed(body: PlainObject, namespace: str) -> dict[str, Any]:
     elif not placed["metadata"].get("namespace"):
         placed["metadata"]["namespace"] = namespace
     return placed
+
+
+def _lasting(live: PlainObject | None, key: ObjectKey) -> PlainObject | None:
+    """The object, unless it is on its way out: what is applied to it would be accepted, and go with it."""
+    if live is not None and dig(live, "metadata", "deletionTimestamp") is not None:
+        fix = f"run this again when it is gone: kubectl get {key.kind.lower()} {key.name}"
+        raise RefusedError(f"{key} is being deleted", fix=fix, status=409, reason="Conflict")
+    return live
 
 
 def _forgiven(
