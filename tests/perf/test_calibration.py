@@ -4,6 +4,7 @@ import pytest
 
 from flyball.catalog import load_catalog
 from flyball.errors import UsageError
+from flyball.perf.architecture_table import builtin_architecture
 from flyball.perf.calibration import Calibration, calibrate, residuals, spread
 from flyball.perf.calibrations import (
     calibration_for,
@@ -136,13 +137,14 @@ def _load(of: MeasuredEngine, name: str) -> MeasuredLoad:
 
 
 def test_a_model_that_was_not_fitted_is_less_certain() -> None:
-    """Its interval is wider than that of the models that were; factors are the same."""
-    known, other = (calibration_for(_H200, "0.26.0", model=model) for model in (LLAMA, "Qwen/Qwen2.5-7B-Instruct"))
+    """Its interval is wider than that of one with the shape of a fitted one; factors are the same."""
+    names = (LLAMA, "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen2.5-7B-Instruct")
+    fitted, instruct, other = (calibration_for(_H200, "0.26.0", model=builtin_architecture(name)) for name in names)
 
-    assert known == calibration_for(_H200, "0.26.0")
-    assert other.efficiency == known.efficiency
-    assert other.error > known.error + 0.05
-    assert other.ttft_error > known.ttft_error + 0.05
+    assert fitted == instruct == calibration_for(_H200, "0.26.0")
+    assert other.efficiency == fitted.efficiency
+    assert other.error > fitted.error + 0.05
+    assert other.ttft_error > fitted.ttft_error + 0.05
 
 
 def _calibration(version: str, accelerator: str = "H200", compute: float = 0.6) -> Calibration:

@@ -10,6 +10,8 @@ from typing import Any
 
 from flyball.catalog import Accelerator
 from flyball.errors import UsageError
+from flyball.perf.architecture import ModelArchitecture
+from flyball.perf.architecture_table import builtin_architecture
 from flyball.perf.calibration import UNCALIBRATED_ERROR, Calibration
 from flyball.perf.efficiency import Efficiency
 from flyball.perf.memory_release import version_number
@@ -20,20 +22,30 @@ OTHER_MODEL_TTFT_ERROR = 0.2
 
 
 def calibration_for(
-    accelerator: Accelerator, version: str, own: Sequence[Calibration] = (), *, model: str | None = None
+    accelerator: Accelerator, version: str, own: Sequence[Calibration] = (), *, model: ModelArchitecture | None = None
 ) -> Calibration:
     """Of the nearest vLLM version, newer ones last; the user's `own` before flyball's; typical factors without any.
 
-    Expected errors are those for `model`: larger ones where it is not among those that were fitted.
+    Expected errors are those for `model`: larger ones where none of its shape was fitted.
     """
     found = _nearest(accelerator, version, own)
-    if model is None or not found.calibrated or model in found.models:
+    if model is None or not found.calibrated or any(_has_shape(name, model) for name in found.models):
         return found
     return replace(
         found,
         error=hypot(found.error, OTHER_MODEL_ERROR),
         ttft_error=hypot(found.ttft_error, OTHER_MODEL_TTFT_ERROR),
     )
+
+
+def _has_shape(name: str, model: ModelArchitecture) -> bool:
+    """Whether a model that was measured runs as `model` does: an instruct model as the base model that it came from."""
+    measured = builtin_architecture(name)
+    shapes = [
+        each and (each.hidden_size, each.num_hidden_layers, each.intermediate_size, each.vocab_size, each.experts)
+        for each in (measured, model)
+    ]
+    return name == model.name or shapes[0] == shapes[1]
 
 
 def _nearest(accelerator: Accelerator, version: str, own: Sequence[Calibration]) -> Calibration:

@@ -57,9 +57,7 @@ def plan(
             configuration=configuration,
             sized=engine,
             rentals=[place for place in places if place.holds(configuration)],
-            calibration=calibration_for(
-                configuration.accelerator, release.version, calibrations, model=architecture.name
-            ),
+            calibration=calibration_for(configuration.accelerator, release.version, calibrations, model=architecture),
             assumptions=SpotAssumptions(reclaims_per_machine_hour=spec.hardware.spot.reclaims_per_machine_hour),
             vllm=release.version,
         )
