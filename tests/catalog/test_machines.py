@@ -177,6 +177,7 @@ def test_a_users_own_machine_and_chip() -> None:
         ({"machines": {"a": 1}}, "machines", ""),
         ({"machines": ["x"]}, "machines[0]", ""),
         ({"accelerators": [{"name": "L4", "tflops": {"fp12": 1}}]}, "accelerators[0].tflops.fp12", ""),
+        ({"accelerators": [{"name": "L4", "tflops": {"int8": 1}}]}, "accelerators[0].tflops: needs fp16 or bf16", ""),
         ([], "must be a mapping", "accelerators, clouds, machines"),
     ],
 )

@@ -41,6 +41,23 @@ def test_no_cloud_and_no_machines_means_every_accelerator() -> None:
         assert place.price_is_missing != place.is_priced
 
 
+@pytest.mark.parametrize(
+    ("spot", "count"), [({}, 1), ({"allowed": True}, 1), ({"allowed": True, "on_demand_floor": 0}, 2)]
+)
+def test_a_machine_with_a_spot_price_alone_needs_spot_for_all(spot: dict[str, Any], count: int) -> None:
+    """Where replicas must stay on demand it is left out, and the scope says so; it is not taken for a free one."""
+    mine: dict[str, Any] = {
+        "machines": [
+            {"name": "steady", "accelerator": "L4"},
+            {"name": "cheap", "accelerator": "L4", "spot": {"usd_per_hour": 0.1}},
+        ]
+    }
+    places, scope = rentals(HardwareSpec.model_validate({"cloud": "none", "spot": spot}), load_catalog(mine))
+
+    assert [place.machine.name for place in places] == ["steady", "cheap"][:count]
+    assert ("1 left out" in scope) == (count == 1)
+
+
 @pytest.mark.parametrize("spelled", ["H200", "h200", "NVIDIA H200"])
 def test_accelerators_are_named_in_any_spelling(spelled: str) -> None:
     """As in the catalog's own commands."""

@@ -5,7 +5,7 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 
 from flyball.catalog.accelerator import Accelerator, Dtype, Interconnect
 from flyball.catalog.machine import Cloud
@@ -39,6 +39,13 @@ class AcceleratorRow(Row):
     compute_capability: str = Field(pattern=r"^\d+\.\d$")
     interconnect: Literal["nvlink", "nvlink-bridge", "pcie"] = "pcie"
     interconnect_gb_per_s: PositiveFloat = _PCIE_4_X16_GB_PER_S
+
+    @field_validator("tflops")
+    @classmethod
+    def _has_half_precision(cls, rates: dict[Dtype, float]) -> dict[Dtype, float]:
+        if not {"fp16", "bf16"} & rates.keys():
+            raise ValueError("needs fp16 or bf16, which attention is computed in")
+        return rates
 
     def accelerator(self) -> Accelerator:
         major, minor = self.compute_capability.split(".")
@@ -139,5 +146,5 @@ def validated(model: type[Model], value: Mapping[str, Any], *, where: str) -> Mo
         close = get_close_matches(str(last), known, n=1)
         fix = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
         raise UsageError(f"catalog file: {path}: unknown key", fix=fix)
-    message = detail["msg"].replace("Input s", "s").replace("Field", "this key is")
+    message = detail["msg"].removeprefix("Value error, ").replace("Input s", "s").replace("Field", "this key is")
     raise UsageError(f"catalog file: {path}: {message}", fix="`flyball catalog -o json` shows complete rows")

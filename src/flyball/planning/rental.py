@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flyball.catalog import Accelerator, Catalog, Cloud, InstanceType, Offering
 from flyball.planning.configuration import Configuration
-from flyball.spec import HardwareSpec
+from flyball.spec import HardwareSpec, SpotSpec
 
 OWN = "none"
 NEOCLOUDS = ("lambda", "runpod")
@@ -66,7 +66,11 @@ def rentals(hardware: HardwareSpec, catalog: Catalog) -> tuple[tuple[Rental, ...
         scope = f"every accelerator, at prices of {' and '.join(NEOCLOUDS)} where they have it"
     if wanted:
         machines = [machine for machine in machines if machine.accelerator in wanted]
-    return tuple(_priced(machines, catalog, spot=hardware.spot.allowed)), scope
+    places = tuple(_priced(machines, catalog, hardware.spot))
+    left_out = len(machines) - len(places)
+    if left_out:
+        scope += f" ({left_out} left out: priced as spot alone, which hardware.spot does not allow for every replica)"
+    return places, scope
 
 
 def unpriced(accelerator: Accelerator) -> InstanceType:
@@ -85,11 +89,13 @@ def unpriced(accelerator: Accelerator) -> InstanceType:
     )
 
 
-def _priced(machines: Sequence[InstanceType], catalog: Catalog, *, spot: bool) -> Iterator[Rental]:
+def _priced(machines: Sequence[InstanceType], catalog: Catalog, spot: SpotSpec) -> Iterator[Rental]:
+    """With their prices; without those that can only be had as spot where the spec wants replicas on demand."""
     for machine in machines:
         prices = {offer.capacity_type: offer for offer in catalog.prices if offer.instance_type is machine}
-        yield Rental(
-            machine=machine,
-            on_demand=prices.get("on-demand"),
-            spot=prices.get("spot") if spot else None,
-        )
+        if "on-demand" in prices or not prices or (spot.allowed and spot.on_demand_floor == 0):
+            yield Rental(
+                machine=machine,
+                on_demand=prices.get("on-demand"),
+                spot=prices.get("spot") if spot.allowed else None,
+            )
