@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from flyball.catalog import load_catalog
 from flyball.perf import builtin_architecture, parameter_count
 from flyball.perf.efficiency import Efficiency
+from flyball.perf.step_costs import rates
 from flyball.perf.step_model import StepModel
 from flyball.perf.step_time import Batch, StepTime, prompt_pairs
 from measured_engines import LLAMA, engine, step_model
@@ -112,6 +113,19 @@ def test_fp8_doubles_the_rate_of_prompts_only_where_the_chip_computes_in_it() ->
         full = step_model(chip=chip, efficiency=_PERFECT).time(prompt).compute_s
         fp8 = step_model(chip=chip, quantization="fp8", efficiency=_PERFECT).time(prompt).compute_s
         assert fp8 / full == pytest.approx(ratio, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "factor"),
+    [("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int8", 1), ("Qwen/Qwen2.5-7B-Instruct-AWQ", 1), ("Qwen/Qwen3-8B-FP8", 2)],
+)
+def test_integers_are_widened_before_they_are_multiplied(checkpoint: str, factor: int) -> None:
+    """Eight bits of GPTQ are read faster, not computed faster; those of fp8 are both."""
+    architecture = builtin_architecture(checkpoint)
+    assert architecture is not None
+    reached = rates(load_catalog().accelerator("H100"), architecture.quantization, Efficiency())
+
+    assert reached.quantized_flops_per_s == pytest.approx(factor * reached.flops_per_s, rel=0.01)
 
 
 def test_a_mixture_reads_the_experts_it_touches() -> None:

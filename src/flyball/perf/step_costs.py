@@ -52,7 +52,7 @@ class Rates:
 
 
 def rates(accelerator: Accelerator, quantization: Quantization | None, efficiency: Efficiency) -> Rates:
-    """4-bit integers are widened to 16 bits before they are multiplied (Marlin kernels), NVFP4 is not.
+    """AWQ, GPTQ and bitsandbytes are widened to 16 bits before they are multiplied, whatever their width (Marlin kernels).
 
     MXFP4 is widened too, but on chips that compute in 4 bits to 8 only (FlashInfer's kernels).
     """
@@ -65,7 +65,7 @@ def rates(accelerator: Accelerator, quantization: Quantization | None, efficienc
         narrow = peak["fp8"]
     elif quantization and quantization.method == "compressed-tensors" and quantization.weight_bits == 8:
         narrow = peak.get("fp8") or peak.get("int8", sixteen)
-    elif quantization and quantization.weight_bits == 8 and quantization.method != "bitsandbytes":
+    elif quantization and quantization.weight_bits == 8 and quantization.method in ("fp8", "modelopt"):
         narrow = peak.get("fp8", sixteen)
     return Rates(
         flops_per_s=sixteen * efficiency.compute,
