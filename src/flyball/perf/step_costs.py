@@ -52,7 +52,7 @@ class Rates:
 
 
 def rates(accelerator: Accelerator, quantization: Quantization | None, efficiency: Efficiency) -> Rates:
-    """AWQ, GPTQ and bitsandbytes are widened to 16 bits before they are multiplied, whatever their width (Marlin kernels).
+    """AWQ, GPTQ and bitsandbytes are widened to 16 bits before they are multiplied, of whatever width (Marlin kernels).
 
     MXFP4 is widened too, but on chips that compute in 4 bits to 8 only (FlashInfer's kernels).
     """
