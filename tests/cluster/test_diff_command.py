@@ -80,6 +80,28 @@ def test_of_arguments_only_those_that_differ(live_server: FakeApiServer, flyball
     )
 
 
+def test_of_a_list_that_is_owned_as_a_whole_only_what_differs(
+    live_server: FakeApiServer, flyball: Flyball, tmp_path: Path
+) -> None:
+    """The rules of a group are one value to the API server, and dozens to a reader."""
+    rules = [{"alert": f"A{number}", "expr": f"up == {number}", "for": "5m"} for number in range(30)]
+    before = body(
+        "monitoring.coreos.com/v1", "PrometheusRule", "chat", spec={"groups": [{"name": "g", "rules": rules}]}
+    )
+    flyball("apply", "--manifests", write(tmp_path / "a.yaml", [namespace(), before]), "--yes")
+    rules[17] = {"alert": "A17", "expr": "up == 71", "labels": {"severity": "page"}}
+    after = body("monitoring.coreos.com/v1", "PrometheusRule", "chat", spec={"groups": [{"name": "g", "rules": rules}]})
+
+    out = flyball("diff", "--manifests", write(tmp_path / "b.yaml", [namespace(), after])).out
+
+    assert out.splitlines() == [
+        "~ PrometheusRule chat",
+        '    .spec.groups[name="g"].rules[17].expr: "up == 17" -> "up == 71"',
+        '  - .spec.groups[name="g"].rules[17].for: "5m"',
+        '  + .spec.groups[name="g"].rules[17].labels: {"severity": "page"}',
+    ]
+
+
 def test_a_secret_is_not_printed(live_server: FakeApiServer, flyball: Flyball, tmp_path: Path) -> None:
     """Neither as text nor as JSON."""
     old, new = (body("v1", "Secret", "key", stringData={"key": key}) for key in ("hunter2", "swordfish"))

@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flyball.cluster.comparing import Comparison
@@ -62,13 +62,34 @@ def document(comparison: Comparison) -> dict[str, Any]:
 def _object_lines(change: ObjectChange) -> Iterator[str]:
     yield f"{_SIGNS.get(change.action, ' ')} {change.key}"
     for field in change.fields:
-        yield from _field_lines(field)
+        for part in _narrowed(field):
+            yield from _field_lines(part)
     for taken in change.taken:
         yield f"    {taken.field} is owned by {taken.manager}"
     if change.adopted:
         yield f"    {change.adopted} more fields would be flyball's, with the value that they have"
     for note in change.notes:
         yield f"    {note}"
+
+
+def _narrowed(change: FieldChange) -> Iterator[FieldChange]:
+    """The parts that differ, of a value that is owned as a whole: a rule of thirty, a key of a rule."""
+    old, new = change.old, change.new
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = [key for key in {**old, **new} if old.get(key, MISSING) != new.get(key, MISSING)]
+        for key in keys:
+            name = f"{change.field}.{key}"
+            yield from _narrowed(FieldChange(field=name, old=old.get(key, MISSING), new=new.get(key, MISSING)))
+    elif _are_objects(old) and _are_objects(new) and len(old) == len(new):
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            if one != other:
+                yield from _narrowed(FieldChange(field=f"{change.field}[{index}]", old=one, new=other))
+    else:
+        yield change
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
 
 
 def _field_lines(change: FieldChange) -> Iterator[str]:
