@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flyball.tune.side import Side, can_be_better, most_at_once, side
+from flyball.tune.trial import Refusal
 from virtual_tuning import trial
 
 
@@ -40,6 +41,8 @@ def test_the_best_is_between_queueing_and_long_steps() -> None:
     assert [value for value in values if can_be_better({"max_num_seqs": value}, found)] == [8, 16]
     other = {"max_num_seqs": 2, "max_num_batched_tokens": 2048}
     assert can_be_better(other, found)
+    given_up = replace(found[0], refusal=Refusal(kind="client", cause="late"))
+    assert can_be_better({"max_num_seqs": 2}, [given_up])
     torn = [*found, trial(2, 64, 5.0, missed=("ttft p95",), at_once=80)]
     assert all(can_be_better({"max_num_seqs": value}, torn) for value in values)
 

@@ -77,12 +77,14 @@ class Open:
 
 
 def line(flags: Flags, trials: Iterable[Trial]) -> list[Trial]:
-    """The trials that differ from `flags` in no other flag."""
+    """The trials that were measured to their end and differ from `flags` in no other flag."""
     others = {name: value for name, value in flags.items() if name != AXIS}
     return [
         trial
         for trial in trials
-        if trial.probes and {name: value for name, value in trial.flags.items() if name != AXIS} == others
+        if trial.probes
+        and (trial.refusal is None or trial.refusal.kind == "nothing holds")
+        and {name: value for name, value in trial.flags.items() if name != AXIS} == others
     ]
 
 
