@@ -65,3 +65,11 @@ def test_unknown_names_are_wrong_usage(arguments: list[str], capsys: pytest.Capt
     """A cloud, chip or file that does not exist is exit code 2 with what is known."""
     assert run(["catalog", *arguments]) == 2
     assert arguments[1] in capsys.readouterr().err
+
+
+def test_a_filter_without_a_match_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error; the data is an empty list."""
+    assert run(["catalog", "--cloud", "azure", "--accelerator", "T4", "-o", "json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == []
+    assert "nothing in the catalog matches" in said.err

@@ -1,7 +1,8 @@
 """`flyball catalog`."""
 
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -48,13 +49,20 @@ def catalog(
         if cloud:
             there = {machine.accelerator for machine in known.machines(cloud=cloud)}
             chips = [chip for chip in chips if chip.name in there]
+        _say_if_empty(chips)
         print_accelerators(chips) if output == "table" else _print_json(map(asdict, chips))
         return
     machines = known.machines(cloud=cloud, accelerator=accelerator)
+    _say_if_empty(machines)
     if output == "json":
         _print_json({**asdict(machine), "offerings": _offers(known, machine)} for machine in machines)
     else:
         print_machines(known, machines)
+
+
+def _say_if_empty(found: Sequence[object]) -> None:
+    if not found:
+        print("nothing in the catalog matches; a file of your own adds to it (--catalog)", file=sys.stderr)
 
 
 def _print_json(rows: Iterable[dict[str, Any]]) -> None:

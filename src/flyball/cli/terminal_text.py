@@ -8,7 +8,7 @@ from typing import TextIO
 
 _GAP = 2
 _INDENT = 2
-_NARROWEST = 12  # columns of text are not squeezed further
+_NARROWEST = 8  # columns of text are not squeezed further
 
 
 def terminal_width(out: TextIO) -> int | None:
