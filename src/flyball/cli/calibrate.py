@@ -30,6 +30,7 @@ from flyball.perf.calibration import calibrate as fit
 from flyball.perf.calibrations import calibration_for, replaced
 from flyball.perf.measured_load import MeasuredLoad
 from flyball.spec import parse_yaml
+from flyball.tune.hardware import CPU_EFFICIENCY
 
 _ONE_PROCESS = 2000
 """Requests that one process predicts often enough in the time that others take to start."""
@@ -58,7 +59,7 @@ def calibrate(
         Run folders of `flyball bench`, or files X-loads.jsonl beside X-boots.json. Several loads are better than one:
         a single client, a saturated engine, and something between.
     accelerator
-        What was measured, like H200, where the files do not say it.
+        What was measured, like H200, where the files do not say it; CPU for the local engine on its cores.
     model
         What was served, where the files do not say it.
     vllm
@@ -127,7 +128,9 @@ def _read(runs: Sequence[Path], server: MeasuredServer, talk: Console) -> list[M
 def _fitted(loads: Sequence[MeasuredLoad], own: Sequence[Calibration], *, source: str, talk: Console) -> Calibration:
     engine = loads[0].engine
     today = f"{datetime.now().astimezone():%Y-%m-%d}"
-    start = calibration_for(engine.accelerator, engine.version, own).efficiency
+    known = calibration_for(engine.accelerator, engine.version, own)
+    on_cpu = engine.accelerator.device_name == "CPU" and not known.calibrated
+    start = CPU_EFFICIENCY if on_cpu else known.efficiency
     with _cores(loads) as over, Progress(console=talk, transient=True) as bar:
         task = bar.add_task(f"fitting {engine.accelerator.name}, {len(loads)} loads", total=1.0)
 

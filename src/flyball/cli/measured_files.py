@@ -1,6 +1,7 @@
 """Which measured loads a path holds: a bench run, loads with their boots, or public data."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from flyball.measurement import RequestRecord, records_from_json
 from flyball.perf import builtin_architecture
 from flyball.perf.measured_formats import loads_from_json_lines, measured_load, nvidia_loads, serving_sim_load
 from flyball.perf.measured_load import MeasuredEngine, MeasuredLoad, measured_engine
+from flyball.tune.hardware import cpu_accelerator
 
 _FORMATS = "a run folder of flyball bench, X-loads.jsonl beside X-boots.json, or a data set that the docs name"
 
@@ -28,14 +30,20 @@ class MeasuredServer:
     version: str | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)
 
-    def the_accelerator(self, name: str | None = None) -> Accelerator:
-        chosen = self.accelerator or name
-        if chosen is None:
-            raise UsageError("no accelerator is named", fix="say what was measured with --accelerator, like H200")
-        return self.catalog.accelerator(chosen)
+    def the_accelerator(self, cores: int = 1) -> Accelerator:
+        if self.accelerator is None:
+            raise UsageError(
+                "no accelerator is named", fix="say what was measured with --accelerator, like H200 or CPU"
+            )
+        return (
+            cpu_accelerator(cores) if self.accelerator.upper() == "CPU" else self.catalog.accelerator(self.accelerator)
+        )
 
-    def engine(self, flags: Mapping[str, Any], *, model: str | None, kv_cache_tokens: int | None) -> MeasuredEngine:
-        accelerator = self.the_accelerator()
+    def engine(
+        self, flags: Mapping[str, Any], *, model: str | None, kv_cache_tokens: int | None, cores: int = 1
+    ) -> MeasuredEngine:
+        """`cores`: of the machine, where the engine ran on them."""
+        accelerator = self.the_accelerator(cores)
         chosen = self.model or model
         if chosen is None or (self.model is None and "/" not in chosen):
             called = "no model is named" if chosen is None else f"the server calls its model {chosen!r}, which is no id"
@@ -97,7 +105,8 @@ def _bench_run(folder: Path, server: MeasuredServer) -> MeasuredLoad:
     clients = inputs["workload"]["arrivals"].get("closed_loop")
     records = records_from_json(read_text(folder / "records.jsonl"), source=str(folder / "records.jsonl"))
     rows = [row for record in records if (row := _row(record)) is not None]
-    engine = server.engine({}, model=inputs.get("model"), kv_cache_tokens=None)
+    cores = re.search(r"(\d+) cores", inputs.get("machine", ""))
+    engine = server.engine({}, model=inputs.get("model"), kv_cache_tokens=None, cores=int(cores[1]) if cores else 1)
     return measured_load(folder.name, engine, rows, clients)
 
 
