@@ -1,5 +1,6 @@
 """The kinds that the API server of the tests serves, and the defaults that it fills in."""
 
+import base64
 import copy
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,10 @@ def with_defaults(body: Object) -> Object:
         case "Namespace":
             labels = body["metadata"].setdefault("labels", {})
             _fill(labels, {"kubernetes.io/metadata.name": body["metadata"]["name"]})
+        case "Secret" if "stringData" in body:  # whoever applied it goes on owning stringData, which is gone
+            texts = body.pop("stringData")
+            encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+            body["data"] = {**body.get("data", {}), **encoded}
         case "PersistentVolumeClaim":
             _fill(spec, {"volumeMode": "Filesystem"})
     return body

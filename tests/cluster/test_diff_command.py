@@ -114,6 +114,21 @@ def test_a_secret_is_not_printed(live_server: FakeApiServer, flyball: Flyball, t
         assert "swordfish" not in answer.out + answer.err
 
 
+def test_a_changed_secret_is_a_change(live_server: FakeApiServer, flyball: Flyball, tmp_path: Path) -> None:
+    """Written as stringData, which the API server keeps as data: a new key must not look like the old one."""
+    old, new = (body("v1", "Secret", "key", stringData={"key": key}) for key in ("hunter2", "swordfish"))
+    flyball("apply", "--manifests", write(tmp_path / "a.yaml", [namespace(), old]), "--yes")
+    changed = write(tmp_path / "b.yaml", [namespace(), new])
+
+    assert flyball("diff", "--manifests", changed).code == 1
+    assert flyball("apply", "--manifests", changed, "--yes").code == 0
+
+    live = live_server.store.get("Secret", "key", NAMESPACE)
+    assert live is not None
+    assert (live["data"], "stringData" in live) == ({"key": "c3dvcmRmaXNo"}, False)
+    assert flyball("diff", "--manifests", changed).code == 0
+
+
 def test_as_json(live_server: FakeApiServer, flyball: Flyball, tmp_path: Path) -> None:
     """Fields with old and new; a value that is not there has no key."""
     flyball("apply", "--manifests", write(tmp_path / "a.yaml", [namespace(), config_map(a="1", b="1")]), "--yes")

@@ -122,12 +122,12 @@ def test_adopting_is_no_change_of_values() -> None:
 def test_a_secret_stays_secret() -> None:
     """Differences are printed and kept in logs: of a Secret they say that it changes, not to what."""
     made = store()
-    live, _ = made.apply(body("v1", "Secret", "key", stringData={"key": "hunter2"}))
-    result, _ = made.apply(body("v1", "Secret", "key", stringData={"key": "swordfish", "new": "x"}), dry_run=True)
+    live, _ = made.apply(body("v1", "Secret", "key", data={"key": "aHVudGVyMg=="}))
+    result, _ = made.apply(body("v1", "Secret", "key", data={"key": "c3dvcmRmaXNo", "new": "eA=="}), dry_run=True)
 
     assert changes(live, result) == [
-        (".stringData.key", "(secret)", "(secret)"),
-        (".stringData.new", MISSING, "(secret)"),
+        (".data.key", "(secret)", "(secret)"),
+        (".data.new", MISSING, "(secret)"),
     ]
 
 

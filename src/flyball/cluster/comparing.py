@@ -3,8 +3,9 @@
 The result is a value: what would change, what is not served, what was refused. `apply` goes on only if it is clean.
 """
 
+import base64
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,7 +130,17 @@ def _placed(body: PlainObject, namespace: str) -> dict[str, Any]:
         placed["metadata"].pop("namespace", None)
     elif not placed["metadata"].get("namespace"):
         placed["metadata"]["namespace"] = namespace
+    if placed["kind"] == "Secret" and placed.get("stringData"):
+        placed["data"] = {**(placed.get("data") or {}), **_encoded(placed.pop("stringData"))}
     return placed
+
+
+def _encoded(texts: Mapping[str, Any]) -> dict[str, str]:
+    """As `data` has them.
+
+    The API server turns `stringData` into it too, but we would own a field that is gone: a changed key looked unchanged.
+    """
+    return {key: base64.b64encode(str(text).encode()).decode() for key, text in texts.items()}
 
 
 def _lasting(live: PlainObject | None, key: ObjectKey) -> PlainObject | None:
