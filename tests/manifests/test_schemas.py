@@ -13,8 +13,9 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from flyball.cli.rendering import gateway_bootstrap
 from flyball.errors import UsageError
-from flyball.manifests import Manifest
+from flyball.manifests import Manifest, render
 from flyball.manifests.karpenter import karpenter_objects
 from service_designs import MATRIX, design, objects, of_kind
 
@@ -197,6 +198,20 @@ def empty_parts(value: Any, path: str = "") -> Iterator[str]:
 def test_nothing_is_rendered_that_the_api_server_forgets(rendered: tuple[Manifest, ...]) -> None:
     """An empty list is dropped when it is stored: a second manager of it, or Argo CD, sees a difference for ever."""
     assert [(manifest.name, path) for manifest in rendered for path in empty_parts(manifest.plain)] == []
+
+
+def test_a_new_key_replaces_all_that_read_the_old_one() -> None:
+    """Gateway and replicas read it when they start: with one of them left as it was, every answer would be 401."""
+    service = MATRIX["key"]
+    old, new = (
+        render(service, gateway_bootstrap=gateway_bootstrap(service, key), api_key=key) for key in ("sk-1", "sk-2")
+    )
+
+    for name in ("chat-engine", "chat-gateway"):
+        before, after = (of_kind(made, "Deployment", name)["spec"]["template"] for made in (old, new))
+        assert before["metadata"]["annotations"] != after["metadata"]["annotations"]
+        assert before["spec"] == after["spec"]
+    assert "sk-1" not in json.dumps([each.plain for each in old if each.kind != "Secret"])
 
 
 def test_a_node_pool_has_a_name_that_a_label_can_hold() -> None:

@@ -138,7 +138,7 @@ def _placed(body: PlainObject, namespace: str) -> dict[str, Any]:
 def _encoded(texts: Mapping[str, Any]) -> dict[str, str]:
     """As `data` has them.
 
-    The API server turns `stringData` into it too, but we would own a field that is gone: a changed key looked unchanged.
+    The API server turns `stringData` into it too, but we would own a field that is gone: a change would not be seen.
     """
     return {key: base64.b64encode(str(text).encode()).decode() for key, text in texts.items()}
 

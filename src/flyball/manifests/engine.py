@@ -9,7 +9,7 @@ from flyball.manifests.manifest import Because, Manifest
 from flyball.manifests.placement import capacity_labels
 from flyball.manifests.probes import probe_config
 from flyball.manifests.rollout import strategy
-from flyball.manifests.security import service_account
+from flyball.manifests.security import api_key_mark, service_account
 from flyball.manifests.start_up import start_up
 
 SPLIT = """\
@@ -18,18 +18,19 @@ Deployment the ReplicaSet chooses who leaves, by age and not by machine. The oth
 scaler asks for what the whole service needs less these."""
 
 
-def engine_objects(design: ServiceDesign) -> list[Manifest]:
+def engine_objects(design: ServiceDesign, *, api_key: str | None = None) -> list[Manifest]:
     """Everything of the replicas but their volumes."""
+    marks = api_key_mark(api_key)
     found = [service_account(design, design.engine_name, "engine")]
     if design.kubernetes.liveness == "progress":
         found.append(probe_config(design))
     if design.floor_replicas:
-        floor = _deployment(design, design.floor_name, "on-demand", design.floor_replicas)
+        floor = _deployment(design, design.floor_name, "on-demand", design.floor_replicas, marks)
         found.append(Manifest(body=floor, file="engine.yaml", comment=SPLIT))
     replicas = None if design.is_scaled else design.scaled_max
     found.append(
         Manifest(
-            body=_deployment(design, design.engine_name, design.scaled_capacity, replicas),
+            body=_deployment(design, design.engine_name, design.scaled_capacity, replicas, marks),
             file="engine.yaml",
             comment=""
             if replicas is not None
@@ -56,7 +57,9 @@ def _budgets(design: ServiceDesign) -> list[Manifest]:
     return found
 
 
-def _deployment(design: ServiceDesign, name: str, capacity: Capacity, replicas: int | None) -> dict[str, Any]:
+def _deployment(
+    design: ServiceDesign, name: str, capacity: Capacity, replicas: int | None, marks: Mapping[str, Any]
+) -> dict[str, Any]:
     selector = {**design.selector("engine"), **capacity_labels(design, capacity)}
     times = start_up(design)
     metadata = design.metadata(name, "engine")
@@ -74,7 +77,7 @@ def _deployment(design: ServiceDesign, name: str, capacity: Capacity, replicas: 
                 "the startup probe's budget and a new node; the default of 600 s calls a slow start a failed rollout",
             ),
             "strategy": strategy(design, capacity),
-            "template": pod_template(design, capacity),
+            "template": pod_template(design, capacity, marks),
         },
     }
 

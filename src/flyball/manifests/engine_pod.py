@@ -1,5 +1,6 @@
 """The pod of a replica."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flyball.manifests.command_line import command_line, model_path
@@ -17,11 +18,12 @@ HOME = "/home/vllm"
 CACHE = "/cache"
 
 
-def pod_template(design: ServiceDesign, capacity: Capacity) -> dict[str, Any]:
-    """`spec.template` of an engine Deployment."""
+def pod_template(design: ServiceDesign, capacity: Capacity, marks: Mapping[str, Any]) -> dict[str, Any]:
+    """`spec.template` of an engine Deployment; `marks` are more annotations."""
     annotations = {
         "karpenter.sh/do-not-disrupt": Because("true", "a node is not taken away to save money while a model loads"),
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        **marks,
     }
     labels = {**design.labels("engine"), **capacity_labels(design, capacity)}
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod_spec(design, capacity)}

@@ -9,7 +9,10 @@ from flyball.manifests.weights import job_name
 
 def handbook(design: ServiceDesign) -> str:
     """Markdown."""
-    return "\n\n".join((_first(design), _apply(design), _revision(design), _version(design), _back(design))) + "\n"
+    return (
+        "\n\n".join((_first(design), _apply(design), _revision(design), _version(design), *_key(design), _back(design)))
+        + "\n"
+    )
 
 
 def _first(design: ServiceDesign) -> str:
@@ -83,6 +86,19 @@ def _version(design: ServiceDesign) -> str:
         "Apply. " + _replacing(design),
     ]
     return "## A new engine version\n\n" + _numbered(steps)
+
+
+def _key(design: ServiceDesign) -> list[str]:
+    """Nothing where there is no key."""
+    name = design.spec.gateway.api_key_env
+    if name is None:
+        return []
+    return [
+        "## A new API key\n\n"
+        f"Set {name} to the new key, render and apply: gateways and replicas are replaced. Until the last replica is,"
+        " requests that meet one with the other key are answered with 401. Where that must not be, render the service"
+        " under another `name` with the new key, and move the clients."
+    ]
 
 
 def _replacing(design: ServiceDesign) -> str:

@@ -28,7 +28,7 @@ def render(design: ServiceDesign, *, gateway_bootstrap: str, api_key: str | None
         *network_policies(design),
         *key,
         *weights_objects(design),
-        *engine_objects(design),
+        *engine_objects(design, api_key=api_key),
         *gateway_objects(design, gateway_bootstrap),
         *monitoring(design),
         *scaler(design),

@@ -1,5 +1,6 @@
 """What every pod of the service gives up, and who it is."""
 
+import hashlib
 from typing import Any
 
 from flyball.manifests.design import ServiceDesign
@@ -52,6 +53,14 @@ def service_account(design: ServiceDesign, name: str, component: str) -> Manifes
         },
         file=f"{component}.yaml",
     )
+
+
+def api_key_mark(key: str | None) -> dict[str, Any]:
+    """The annotation of pods that read the key from their environment."""
+    if key is None:
+        return {}
+    mark = hashlib.sha256(key.encode()).hexdigest()[:8]
+    return {"flyball/api-key": Because(mark, "a changed key replaces the pods: they read it when they start")}
 
 
 def api_key_secret(design: ServiceDesign, key: str) -> Manifest:
