@@ -23,6 +23,7 @@ QWEN = "model: {id: Qwen/Qwen2.5-7B}\n"
         ("engine: {max_model_len: 1000000}", "cannot have 1000000 tokens"),
         ("engine: {pipeline_parallel_size: 2}", "within one machine"),
         ("engine: {kv_cache_dtype: nvfp4}", "kv_cache_dtype"),
+        ("engine: {max_num_batched_tokens: 32, max_num_seqs: 64}", "32 is below max_num_seqs 64"),
     ],
 )
 def test_flags_that_the_model_cannot_have_are_refused(
@@ -63,6 +64,18 @@ def test_the_verdict_names_what_stands_in_the_way(
     assert outcome.plan is None
     assert verdict in outcome.verdict
     assert kinds is None or {each.kind for each in outcome.rejections} == kinds
+
+
+@pytest.mark.parametrize(("flag", "value"), [("max_num_batched_tokens", 64), ("max_num_seqs", 4096)])
+def test_a_step_has_a_token_for_each_sequence(planner: Callable[..., PlanOutcome], flag: str, value: int) -> None:
+    """With fewer vLLM does not start; whichever of the two is given, the other follows."""
+    outcome = planner(
+        QWEN
+        + f"slo: {{ttft: {{p95: 10s}}}}\nhardware: {{cloud: none, accelerators: [H200]}}\nengine: {{{flag}: {value}}}"
+    )
+    assert outcome.plan is not None
+    assert outcome.plan.engine_args[flag] == value
+    assert outcome.plan.engine_args["max_num_seqs"] <= outcome.plan.engine_args["max_num_batched_tokens"]
 
 
 MANY = st.sampled_from([1e-9, 0.01, 1.0, 24.0, 500.0, 1e6])

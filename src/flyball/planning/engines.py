@@ -26,6 +26,10 @@ def given_flags(spec: ServingSpec, release: EngineRelease) -> Mapping[str, Any]:
     for name in ("tensor_parallel_size", "pipeline_parallel_size"):
         if not isinstance(given.get(name, 1), int):
             raise UsageError(f"engine.{name}: {given[name]!r} is not a number of GPUs", fix="for example 2")
+    step, sequences = given.get("max_num_batched_tokens"), given.get("max_num_seqs")
+    if isinstance(step, int) and isinstance(sequences, int) and step < sequences:
+        what = f"engine.max_num_batched_tokens: {step} is below max_num_seqs {sequences}: vLLM does not start so"
+        raise UsageError(what, fix="at least a token a step for each sequence")
     if given.get("pipeline_parallel_size", 1) > 1:
         raise UsageError(
             "engine.pipeline_parallel_size: plans know no pipeline parallelism: a replica lies within one machine",

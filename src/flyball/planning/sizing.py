@@ -99,7 +99,7 @@ def _before_the_pool(
         ),
         "max_model_len": _max_model_len(architecture, demand),
         "gpu_memory_utilization": Derived(value=default, reason=f"vLLM {release.version}'s default"),
-        "max_num_batched_tokens": _max_num_batched_tokens(configuration, demand),
+        "max_num_batched_tokens": _max_num_batched_tokens(configuration, demand, given),
     }
     if configuration.quantization is not None:
         reason = "the weights as they are do not fit, and this chip computes in fp8"
@@ -123,7 +123,10 @@ def _max_model_len(architecture: ModelArchitecture, demand: Demand) -> Derived[i
     )
 
 
-def _max_num_batched_tokens(configuration: Configuration, demand: Demand) -> Derived[int]:
+def _max_num_batched_tokens(configuration: Configuration, demand: Demand, given: Mapping[str, Any]) -> Derived[int]:
+    sequences = given.get("max_num_seqs")
+    if isinstance(sequences, int) and sequences > configuration.max_num_batched_tokens:
+        return Derived(value=sequences, reason="max_num_seqs: vLLM wants a token a step for each sequence")
     reason = (
         f"short steps, so that streams wait less for the {demand.p95_prompt_tokens:,} tokens of a long prompt (p95)"
         if configuration.max_num_batched_tokens == SHORT_STEP
@@ -139,6 +142,9 @@ def _max_num_seqs(budget: MemoryBudget, demand: Demand, release: EngineRelease, 
     length = f"{tokens:,} tokens, the mean" + (f", {shared:,} of them shared" if shared else "")
     default = release.batch_defaults(memory_bytes=device.total_bytes, device_name=device.device_name).max_num_seqs
     holds = int(_holds(budget, demand))
+    step = budget.settings.max_num_batched_tokens
+    if step < min(default, holds):
+        return Derived(value=step, reason="max_num_batched_tokens: vLLM wants a token a step for each sequence")
     if holds >= default:
         reason = f"vLLM {release.version}'s default here; the pool of {pool.tokens:,} tokens holds {holds:,} requests"
         return Derived(value=default, reason=reason)
