@@ -48,7 +48,9 @@ def calibrations(folder: Path, over: Over) -> Iterator[Calibration]:
         if chip == "H200":
             shared = fitted.efficiency
     names = ("expert_compute", "expert_s_per_layer", "allreduce_s", "interconnect")
-    yield _fitted(h200_loads(), OWN, over, replace(Efficiency(), **{name: getattr(shared, name) for name in names}))
+    start = replace(Efficiency(), **{name: getattr(shared, name) for name in names})
+    # Twice: the second fit begins where queues are about as long as measured, so that its slopes are truer.
+    yield _fitted(h200_loads(), OWN, over, _fitted(h200_loads(), OWN, over, start).efficiency)
     for name, chip in single:
         (load,), _ = read_measured(folder / name, replace(server, accelerator=chip))
         gpus = load.engine.settings.tensor_parallel_size

@@ -115,13 +115,16 @@ def _read(runs: Sequence[Path], server: MeasuredServer, talk: Console) -> list[M
     if not runs:
         raise UsageError("no measurement is named", fix="name run folders of `flyball bench`, or files of loads")
     loads: list[MeasuredLoad] = []
+    rows_left_out = 0
     for run in runs:
         found, left_out = read_measured(run, server)
         loads += found
+        rows_left_out += sum(left_out.values())
         for reason, count in left_out.items():
             talk.print(f"{run}: {count} left out: {reason}", highlight=False)
     if not loads:
-        raise UsageError("the files hold no load that can be used", fix="the reasons stand above")
+        fix = "the reasons stand above" if rows_left_out else "measure with `flyball bench` first"
+        raise UsageError("the files hold no load that can be used", fix=fix)
     return loads
 
 
