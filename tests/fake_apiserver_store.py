@@ -9,6 +9,7 @@ from typing import Any
 from fake_apiserver_apply import Manager, Owners, apply, managed_fields, update
 from fake_apiserver_fields import dotted, schema_of, undeclared
 from fake_apiserver_kinds import CORE, Kind, with_defaults
+from flyball.scaling.quantity import parse_quantity
 
 Object = dict[str, Any]
 Place = tuple[str, str, str, str]
@@ -180,6 +181,11 @@ def _forbid_changes_of_what_is_fixed(place: Place, live: Object | None, result: 
             message = f'{place[1]}.{place[0]} "{place[3]}" is invalid: spec.{field}: Invalid value: field is immutable'
             cause = {"reason": "FieldValueInvalid", "message": "field is immutable", "field": f"spec.{field}"}
             raise RefusalError(422, "Invalid", message, [cause])
+    if live is not None and place[1] == "PersistentVolumeClaim":
+        before, after = (parse_quantity(each["spec"]["resources"]["requests"]["storage"]) for each in (live, result))
+        if after < before:
+            what = "spec.resources.requests.storage: Forbidden: field can not be less than previous value"
+            raise RefusalError(422, "Invalid", f'PersistentVolumeClaim "{place[3]}" is invalid: {what}')
 
 
 def _merged(body: Object, parts: Object) -> Object:

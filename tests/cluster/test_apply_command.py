@@ -225,6 +225,27 @@ def test_a_job_that_changes_is_made_anew(live_server: FakeApiServer, flyball: Fl
     assert answer.err.index("Job chat-weights: complete") < answer.err.index("Deployment chat-engine created")
 
 
+def test_a_claim_does_not_shrink(live_server: FakeApiServer, flyball: Flyball, tmp_path: Path) -> None:
+    """A smaller model asks for a smaller volume, which the API server would refuse, and with it the whole apply."""
+    flyball("apply", "--manifests", write(tmp_path / "a.yaml", [namespace(), claim()]), "--yes")
+    smaller = claim()
+    smaller["spec"]["resources"]["requests"]["storage"] = "20Gi"
+
+    answer = flyball("apply", "--manifests", write(tmp_path / "b.yaml", [namespace(), smaller]), "--yes")
+
+    assert answer.code == 0, answer.err
+    assert ".spec.resources.requests.storage stays at 40Gi, more than the 20Gi of the spec" in answer.err
+    live = live_server.store.get("PersistentVolumeClaim", "chat-weights", NAMESPACE)
+    assert live is not None
+    assert live["spec"]["resources"]["requests"]["storage"] == "40Gi"
+    larger = claim()
+    larger["spec"]["resources"]["requests"]["storage"] = "60Gi"
+    assert flyball("apply", "--manifests", write(tmp_path / "c.yaml", [namespace(), larger]), "--yes").code == 0
+    live = live_server.store.get("PersistentVolumeClaim", "chat-weights", NAMESPACE)
+    assert live is not None
+    assert live["spec"]["resources"]["requests"]["storage"] == "60Gi"
+
+
 def test_an_api_server_that_goes_away_half_way(live_server: FakeApiServer, flyball: Flyball, manifests: Path) -> None:
     """It says how far it got; running it again goes on from there, and nothing is half-owned."""
     flyball("apply", "--manifests", manifests, "--yes", "--no-wait")

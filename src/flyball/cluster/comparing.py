@@ -6,10 +6,11 @@ The result is a value: what would change, what is not served, what was refused. 
 import base64
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flyball.cluster.api_server import ApiServer
+from flyball.cluster.claims import keep_size
 from flyball.cluster.custom_kinds import MissingKind, missing_kinds
 from flyball.cluster.difference import ObjectChange, compared
 from flyball.cluster.installed import Installation, Installed, installed_objects, obsolete_objects
@@ -81,7 +82,9 @@ def compare(
         live = None
         try:
             live = _lasting(api.get(key), key)
-            advice[key] = respect_autoscaler(body, live, targets, freed)
+            sent, note = keep_size(body, live)
+            advised = respect_autoscaler(sent, live, targets, freed)
+            advice[key] = replace(advised, note=note or advised.note)
             changes.append(_change(api, advice[key], live, key))
         except RefusedError as error:
             forgiven = _forgiven(error, key, live, going)

@@ -119,7 +119,8 @@ def transport_error(error: Exception, call: Call) -> UnreachableError:
 def refusal(status: int, body: bytes, call: Call) -> RefusedError:
     """The error that a non-2xx answer stands for. `body` is a Kubernetes Status, or anything a proxy may say."""
     document = _status(body)
-    message = str(document.get("message") or body[:200].decode(errors="replace") or f"HTTP {status}")
+    said = str(document.get("message") or body[:200].decode(errors="replace") or f"HTTP {status}")
+    message = " ".join(said.split())  # of an immutable field the API server prints a difference over many lines
     reason = str(document.get("reason") or "")
     causes = tuple(each for each in (document.get("details") or {}).get("causes") or () if isinstance(each, Mapping))
     if status == 401:
