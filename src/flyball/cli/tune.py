@@ -104,7 +104,7 @@ def tune(
     if past is None:
         _write(folder / "inputs.json", json.dumps({**about, "recipe": recipe, "url": url, "spec": text}, indent=2))
     inputs = _inputs(spec, serving, server, seed=seed, recipe=recipe is not None, folder=folder)
-    progress, interrupted = _search(inputs, past, spec)
+    progress, interrupted = _search(inputs, past)
     outcome = _outcome(inputs, progress, about)
     _write(folder / "result.json", json.dumps(outcome.to_dict(), indent=2))
     _write(folder / "report.html", tune_page(outcome))
@@ -130,7 +130,7 @@ def _inputs(
     )
 
 
-def _search(inputs: Inputs, past: Past | None, spec: Path) -> tuple[Progress, bool]:
+def _search(inputs: Inputs, past: Past | None) -> tuple[Progress, bool]:
     """What was found, and whether Ctrl-C ended it."""
     console, began = Console(stderr=True), time.perf_counter()
 
@@ -144,7 +144,9 @@ def _search(inputs: Inputs, past: Past | None, spec: Path) -> tuple[Progress, bo
             progress.show = progress.show if status is None else status.update
             asyncio.run(run(inputs, past=past, say=say, progress=progress))
     except KeyboardInterrupt:
-        say(f"interrupted: stopped the engine; go on with `flyball tune {spec} --resume {inputs.folder}`")
+        is_ours = isinstance(inputs.server, Engine)
+        left = "the engine is stopped" if is_ours else "a service that the command restarted keeps the flags it has"
+        say(f"interrupted: {left}; go on with the same command and --resume {inputs.folder}")
         return progress, True
     return progress, False
 
