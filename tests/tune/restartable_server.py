@@ -13,6 +13,7 @@ class Handler(BaseHTTPRequestHandler):
         answers = {
             "/health": "",
             "/metrics": f"process_start_time_seconds {STARTED}\n",
+            "/version": json.dumps({"version": "0.33.0"}),
             "/v1/models": json.dumps({"data": [{"id": "m", "arguments": ARGUMENTS}]}),
         }
         body = answers.get(self.path)

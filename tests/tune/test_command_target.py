@@ -60,11 +60,11 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 
 async def test_a_command_that_is_the_server(place: Place) -> None:
-    """It is given all flags, counts as ready with its /health, and ends with `stop`."""
+    """It is given all flags, counts as ready with its /health, tells its version, and ends with `stop`."""
     target = place.target(place.foreground)
     started = await target.start({"max_num_seqs": 8}, log=place.log)
     assert isinstance(started, Started)
-    assert started.model == "m"
+    assert (started.model, started.vllm) == ("m", "0.33.0")
     assert "--max-num-seqs=8" in place.arguments()
     assert "--block-size=32" in place.arguments()
     await target.stop()
