@@ -3,11 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from flyball.catalog import load_catalog
 from flyball.cli.main import run
+from flyball.cli.measured_files import MeasuredServer, read_measured
 from flyball.measurement import RequestRecord, records_to_json
 from flyball.perf.calibrations import calibrations_from_json
 from flyball.perf.efficiency import Efficiency
 from flyball.perf.load import LoadRequest, serve
+from flyball.tune.hardware import cpu_accelerator
 from measured_engines import LLAMA, engine
 
 _TRUE = Efficiency(compute=0.5, memory=0.75)
@@ -64,6 +67,37 @@ def test_a_dry_run_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run(["calibrate", str(folder), *arguments]) == 0
     assert "TPOT mean" in capsys.readouterr().out
     assert not kept.exists()
+
+
+def test_many_loads_are_summed_up_by_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More than a screenful of loads is one line a model, as it was served."""
+    boots = {"a": {"flags": {"tensor_parallel_size": 2, "quantization": "fp8"}, "model": LLAMA}}
+    load = {
+        "boot": "a", "arrivals": {"closed_loop_concurrency": 1},
+        "requests": [
+            {"start_s": 0.0, "ttft_s": 0.05, "e2e_s": 0.5, "prompt_tokens": 500, "output_tokens": 9}
+        ],
+    }  # fmt: skip
+    lines = [json.dumps({**load, "arrivals": {"closed_loop_concurrency": clients}}) for clients in range(1, 25)]
+    (tmp_path / "x-loads.jsonl").write_text("\n".join(lines))
+    (tmp_path / "x-boots.json").write_text(json.dumps(boots))
+    assert run(["calibrate", str(tmp_path / "x-loads.jsonl"), "--accelerator", "H100", "--dry-run"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if LLAMA in line]
+    assert len(rows) == 1
+    assert rows[0].split()[:5] == [LLAMA, "fp8-8,", "TP", "2", "24"]
+
+
+def test_the_local_engine_is_calibrated_as_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On as many cores as the run's machine has; it never schedules ahead."""
+    folder = _run_folder(tmp_path / "run", requests=3)
+    inputs = json.loads((folder / "inputs.json").read_text())
+    (folder / "inputs.json").write_text(json.dumps({**inputs, "machine": "x86_64, 2 cores, 23.5 GiB, Linux"}))
+    server = MeasuredServer(catalog=load_catalog(), accelerator="CPU", model=LLAMA, version="0.32.0")
+    (load,), _ = read_measured(folder, server)
+    assert load.engine.accelerator == cpu_accelerator(2)
+    assert not load.engine.async_scheduling
+    assert run(["calibrate", str(folder), "--accelerator", "cpu", "--model", LLAMA, "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("CPU, vLLM")
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,10 @@ def test_one_stream_is_predicted(load: str) -> None:
     assert abs(found["ttft_mean_s"]) <= 0.10
 
 
-@pytest.mark.parametrize("load", ["default, 4 clients", "seqs64, Poisson 8/s"])
-def test_ttft_at_low_load_is_predicted(load: str) -> None:
-    """Within 10 %, mean and median."""
-    found = _errors(load)
-    assert abs(found["ttft_mean_s"]) <= 0.10
-    assert abs(found["ttft_p50_s"]) <= 0.10
+@pytest.mark.parametrize("load", _LOADS)
+def test_mean_ttft_is_predicted(load: str) -> None:
+    """Within 10 %, at low load and beyond saturation."""
+    assert abs(_errors(load)["ttft_mean_s"]) <= 0.10
 
 
 @pytest.mark.parametrize("load", _LOADS)

@@ -48,6 +48,16 @@ def test_nvidias_rows_are_closed_loops() -> None:
     assert not load.engine.async_scheduling
 
 
+def test_nvidias_lengths_have_no_rhythm() -> None:
+    """Successive requests of a closed loop's client differ in length, so that clients fall out of step."""
+    (load,), _ = nvidia_loads(f"{_HEAD}\n{_row()}", architecture=_architecture, accelerator=_accelerator)
+    lengths = [each.output_tokens for each in load.requests]
+    changes = [abs(later - sooner) for sooner, later in zip(lengths, lengths[8:], strict=False)]
+
+    assert sum(changes) / len(changes) > 0.05 * 128
+    assert 0.88 * 128 < sum(lengths) / len(lengths) < 0.92 * 128
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -56,6 +66,7 @@ def test_nvidias_rows_are_closed_loops() -> None:
         ({"attention_dp_size": "4"}, "split differently"),
         ({"silicon_data_source": "x"}, "no concurrency"),
         ({"silicon_data_source": "silicon_concurrency=2048"}, "KV cache"),
+        ({"silicon_ttft_ms": "1100"}, "queued for longer than they ran"),
     ],
 )
 def test_rows_that_say_too_little_are_left_out(changes: dict[str, str], reason: str) -> None:

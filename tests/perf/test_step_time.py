@@ -89,6 +89,13 @@ def test_a_step_says_what_bounds_it() -> None:
     assert _decode(step_model(max_num_seqs=1024), sequences=512, length=64).bound == "delivery"
 
 
+def test_each_sequence_costs_the_host() -> None:
+    """Its place in the batch takes the same time whether its prompt or its answer is computed."""
+    model = step_model(efficiency=Efficiency(host_s=1e-3, sequence_s=1e-5))
+    assert model.host(0, 0, 100)[0] == pytest.approx(2e-3)
+    assert model.host(500, 60, 40)[0] == pytest.approx(2e-3)
+
+
 def test_graphs_cover_small_batches_only() -> None:
     """Without a graph a step pays for its launches: always when eager, else beyond the largest capture size."""
     model = step_model(max_num_seqs=64)
