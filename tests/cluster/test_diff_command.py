@@ -84,7 +84,9 @@ def test_of_a_list_that_is_owned_as_a_whole_only_what_differs(
     live_server: FakeApiServer, flyball: Flyball, tmp_path: Path
 ) -> None:
     """The rules of a group are one value to the API server, and dozens to a reader."""
-    rules = [{"alert": f"A{number}", "expr": f"up == {number}", "for": "5m"} for number in range(30)]
+    rules: list[dict[str, object]] = [
+        {"alert": f"A{number}", "expr": f"up == {number}", "for": "5m"} for number in range(30)
+    ]
     before = body(
         "monitoring.coreos.com/v1", "PrometheusRule", "chat", spec={"groups": [{"name": "g", "rules": rules}]}
     )
