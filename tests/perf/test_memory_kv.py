@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.perf import KVCacheCapacity, KVCacheLayout
@@ -41,6 +41,7 @@ def test_a_request_takes_whole_blocks_in_every_group() -> None:
     assert layout.blocks_per_request(10_000) == 625 + 2 * (-(-(127 + 512) // 16) + 1)
 
 
+@settings(deadline=None)
 @given(tokens=st.integers(1, 200_000), blocks=st.integers(1, 100_000))
 def test_longest_request_is_the_last_that_fits(tokens: int, blocks: int) -> None:
     """It fits, and one token more does not."""

@@ -3,7 +3,7 @@ from itertools import pairwise
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.perf.efficiency import Efficiency
@@ -33,6 +33,7 @@ def _outcomes(replica: EngineReplica, cuts: list[float]) -> list[Outcome]:
     return found
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.tuples(st.integers(1, 600), st.integers(1, 300)), min_size=1, max_size=12),
     cuts=st.lists(st.floats(0, 3), max_size=12),
@@ -118,6 +119,7 @@ def test_a_burst_shares_the_api_server() -> None:
     assert frontend.next_s == inf
 
 
+@settings(deadline=None)
 @given(lengths=st.lists(st.tuples(st.integers(1, 400), st.integers(1, 40)), min_size=1, max_size=20))
 def test_every_request_is_served(lengths: list[tuple[int, int]]) -> None:
     """In open and closed loops, with first tokens after the send and last ones after the first."""

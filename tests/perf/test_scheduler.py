@@ -1,7 +1,7 @@
 """The scheduler against a plain one that knows every sequence, step by step."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.perf.scheduler import Scheduler, Sequence, Step
@@ -34,6 +34,7 @@ def _to_end(scheduler: Scheduler, most_steps: int) -> tuple[list[Step], dict[int
     return steps, ended
 
 
+@settings(deadline=None)
 @given(lengths=_lengths, blocks=st.integers(10, 60), seqs=st.integers(1, 10))
 def test_many_steps_at_once_are_the_same_steps(lengths: list[tuple[int, int]], blocks: int, seqs: int) -> None:
     """Every sequence ends in the same step, and as many are preempted, whether steps are taken singly or in runs."""
@@ -48,6 +49,7 @@ def test_many_steps_at_once_are_the_same_steps(lengths: list[tuple[int, int]], b
     assert runs[0] == runs[1]
 
 
+@settings(deadline=None)
 @given(lengths=_lengths, blocks=st.integers(10, 60), seqs=st.integers(1, 10), tokens=st.integers(16, 128))
 def test_limits_hold_in_every_step(lengths: list[tuple[int, int]], blocks: int, seqs: int, tokens: int) -> None:
     """No step exceeds the token budget, the batch or the blocks; in the end everything ran and all blocks are free."""
@@ -65,6 +67,7 @@ def test_limits_hold_in_every_step(lengths: list[tuple[int, int]], blocks: int, 
     assert all(sequence.generated == sequence.output_tokens for sequence in waiting)
 
 
+@settings(deadline=None)
 @given(lengths=_lengths)
 def test_work_is_conserved_without_preemption(lengths: list[tuple[int, int]]) -> None:
     """Every prompt token is computed once, every answer token but the first decoded once."""

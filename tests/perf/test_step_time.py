@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.catalog import load_catalog
@@ -41,6 +41,7 @@ def _decode(model: StepModel, sequences: int = 1, length: int = 512) -> StepTime
     return model.time(_batch(0, sequences, length))
 
 
+@settings(deadline=None)
 @given(model=_models, prompt=_prompts, sequences=_sequences, length=_length, more=st.integers(1, 64))
 def test_more_work_takes_no_less_time(model: str, prompt: int, sequences: int, length: int, more: int) -> None:
     """Adding prompt tokens, sequences or context to a batch never shortens the device's step."""
@@ -53,6 +54,7 @@ def test_more_work_takes_no_less_time(model: str, prompt: int, sequences: int, l
     assert step.time(_batch(prompt, sequences, length + more)).device_s >= base
 
 
+@settings(deadline=None)
 @given(model=_models, prompt=_prompts, sequences=_sequences, length=_length)
 def test_no_step_beats_the_data_sheet(model: str, prompt: int, sequences: int, length: int) -> None:
     """With the typical factors nothing is faster than with all of them at what the data sheet promises."""
