@@ -21,7 +21,7 @@ UNCALIBRATED_ERROR = 0.35
 ONE_LOAD_ERROR = 0.2
 """What a single load, however well it is fitted, leaves open about others; it falls with the root of their number."""
 
-MOST_FITTED = 24
+MOST_FITTED = 18
 """Loads of one chip that are fitted: more take minutes and move the factors by less than the errors they leave."""
 
 Over = Callable[
