@@ -93,7 +93,7 @@ class LocalSpec(SpecModel):
     kv_cache: Annotated[Bytes, AfterValidator(_at_least_64_mi)] = 2**28
     """KV cache of a replica on a CPU (vLLM's VLLM_CPU_KVCACHE_SPACE)."""
     cores: PositiveInt | None = None
-    """Cores a replica is bound to; null: one each where there are fewer than two a replica."""
+    """Cores of a replica, a thread on each, bound where no other has them too; null: its share, and at least one."""
     start_timeout: PositiveSeconds = 600.0
     """A replica that is not healthy by then is stopped and reported."""
     drain_timeout: PositiveSeconds = 60.0

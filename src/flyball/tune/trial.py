@@ -136,8 +136,8 @@ class Trial:
 
     @property
     def goodput(self) -> float:
-        """Requests per second that met every bound, at the highest rate that held."""
-        return self.best_probe.goodput if self.best_probe and self.refusal is None else 0.0
+        """Requests per second that met every bound: of the rate that it holds, the share at the highest that held."""
+        return self.estimate.rate * (self.best_probe.attainment or 0.0) if self.best_probe else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
