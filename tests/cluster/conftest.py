@@ -15,6 +15,12 @@ from flyball.cluster.connection import connect
 from plain_service import SPEC, service, write
 
 
+@pytest.fixture(autouse=True)
+def _look_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where what a verb watches does not change, but what it waits for does."""
+    monkeypatch.setattr("flyball.cluster.waiting._LOOK_AGAIN_S", 1)
+
+
 @pytest.fixture
 def server() -> Iterator[FakeApiServer]:
     with FakeApiServer() as fake:
