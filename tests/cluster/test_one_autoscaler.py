@@ -111,6 +111,7 @@ def test_no_scaler_is_worse_than_the_old_one(tmp_path: Path, capsys: pytest.Capt
         assert server.store.get("HorizontalPodAutoscaler", "chat-engine", NAMESPACE) is not None
 
 
+@pytest.mark.long
 def test_an_autoscaler_that_reads_no_metric_is_not_ready(
     server: FakeApiServer, flyball: Flyball, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ async def test_attempts_are_tried_in_turn(works: Works) -> None:
     assert works.noted == ["second"]
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_it_is_incomplete_and_goes_on(works: Works, tmp_path: Path) -> None:
     """SIGKILL at a step: its process dies too, the step counts as not done, and the next run does it again."""
     works.programs["two"] = SLOW

@@ -92,6 +92,7 @@ async def test_it_becomes_ready_and_can_be_asked(stage: Stage) -> None:
     assert replica.memory_bytes() > 10 * 2**20
 
 
+@pytest.mark.long
 async def test_drain_lets_the_running_stream_finish(stage: Stage) -> None:
     """SIGTERM while a stream runs: every token arrives, then all of its processes are gone."""
     replica = await stage.ready()
@@ -113,6 +114,7 @@ async def test_drain_lets_the_running_stream_finish(stage: Stage) -> None:
     assert _gone(family)
 
 
+@pytest.mark.long
 async def test_stop_ends_it_at_once(stage: Stage) -> None:
     """Its streams are cut, nothing of it is left, and that is no failure."""
     replica = await stage.ready()
@@ -157,6 +159,7 @@ async def test_one_that_still_starts_is_stopped_at_once(stage: Stage, way: str) 
     assert (replica.state, replica.failure) == ("stopped", None)
 
 
+@pytest.mark.long
 async def test_a_crash_is_noticed_and_diagnosed(stage: Stage) -> None:
     """SIGKILL from outside: the state is failed, and what the server left behind is gone too."""
     replica = await stage.ready()

@@ -84,6 +84,7 @@ async def test_a_service_that_is_restarted(place: Place) -> None:
     await target.stop()
 
 
+@pytest.mark.long
 async def test_a_restart_that_does_nothing_is_told(place: Place) -> None:
     """The same process answers as before: measuring it would measure the old flags."""
     server = place.target(place.foreground)
