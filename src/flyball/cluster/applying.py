@@ -75,14 +75,15 @@ def carry_out(api: ApiServer, comparison: Comparison, *, force: bool, patience: 
     jobs = [change.key for change in comparison.changes if change.key.kind in WAITED_FOR_FIRST]
     try:
         for number, change in enumerate(todo):
-            if jobs and patience is not None and rank(change.key.kind) > rank("Job"):
+            is_after_jobs = rank(change.key.kind) > rank("Job")
+            if jobs and patience is not None and is_after_jobs:
                 unready = wait_until_ready(api, jobs, patience=patience, tell=tell)
                 if unready:
                     return Outcome(
                         done=tuple(done), unready=unready, left=tuple(change.key for change in todo[number:])
                     )
                 jobs = []
-            if rank(change.key.kind) > rank("Job"):  # not before: the Job may take hours, and nothing would scale
+            if is_after_jobs:  # not before: the Job may take hours, and nothing would scale
                 done += _without_old_scalers(api, early, done, tell)
             _apply(api, comparison, change, force=force, tell=tell)
             done.append(change)

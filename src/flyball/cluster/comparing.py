@@ -62,8 +62,10 @@ def compare(
     served, missing = sort_out(api, objects)
     wanted = {key_of(body) for body in served} | {key for each in missing for key in each.objects}
     installed = Installed(objects=()) if installation is None else installed_objects(api, installation)
+    obsolete = obsolete_objects(installed, wanted)
+    gone = (body for body in installed.objects if key_of(body) in obsolete)
     # With a new scaler that cannot come, the old one is better than none.
-    old = () if any(each.kind in SCALERS for each in missing) else superseded(installed.objects, served)
+    old = () if any(each.kind in SCALERS for each in missing) else superseded(gone, served)
     going = tuple(each.key for each in old)
     freed = {each.target for each in old if not each.is_replaced}
     hpas = _live_hpas(api, served)
@@ -90,7 +92,7 @@ def compare(
             forgiven = _forgiven(error, key, live, going)
             changes += [] if forgiven is None else [forgiven]
             refused += [error] if forgiven is None else []
-    obsolete = tuple(key for key in obsolete_objects(installed, wanted) if key not in going)
+    obsolete = tuple(key for key in obsolete if key not in going)
     changes += [ObjectChange(key=each.key, action="delete", notes=(each.note,)) for each in old]
     if prune:
         changes += [ObjectChange(key=key, action="delete") for key in keys_in_reverse(obsolete)]

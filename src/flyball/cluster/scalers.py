@@ -55,17 +55,14 @@ class OldScaler:
         return "goes first, and the number of replicas stays: two autoscalers on one Deployment would undo each other"
 
 
-def superseded(ours: Iterable[PlainObject], wanted: Sequence[PlainObject]) -> tuple[OldScaler, ...]:
-    """Scalers of an earlier version of the spec whose Deployment is to be scaled otherwise, or not at all."""
-    keys = {(key.group, key.kind, key.namespace, key.name) for key in map(key_of, wanted)}
+def superseded(obsolete: Iterable[PlainObject], wanted: Sequence[PlainObject]) -> tuple[OldScaler, ...]:
+    """The scalers among obsolete objects whose Deployment stays, to be scaled otherwise or not at all."""
     kept = {(key.kind, key.namespace, key.name) for key in map(key_of, wanted)}
     scaled = {scale_target(body) for body in wanted if body.get("kind") in SCALERS}
     return tuple(
-        OldScaler(key=key, target=scale_target(body), is_replaced=scale_target(body) in scaled)
-        for body in ours
-        if (key := key_of(body)).kind in SCALERS
-        and (key.group, key.kind, key.namespace, key.name) not in keys
-        and scale_target(body) in kept
+        OldScaler(key=key_of(body), target=scale_target(body), is_replaced=scale_target(body) in scaled)
+        for body in obsolete
+        if body.get("kind") in SCALERS and scale_target(body) in kept
     )
 
 
@@ -77,9 +74,8 @@ def rivals(
     found = []
     for hpa in live:
         mine = scalers.get(scale_target(hpa))
-        made_by = owner_of(hpa) or key_of(hpa)
-        if mine is not None and not any(_is_same(made_by, other) for other in (mine, *going)):
-            found.append(Rival(key=made_by, target=scale_target(hpa)))
+        if mine is not None and not is_of(hpa, (mine, *going)):
+            found.append(Rival(key=owner_of(hpa) or key_of(hpa), target=scale_target(hpa)))
     return tuple(found)
 
 

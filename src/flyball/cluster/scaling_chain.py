@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flyball.cluster.conditions import SCALED_TO_ZERO, condition, conditions, troubles
 from flyball.cluster.hpa_metrics import Signal, signals
 from flyball.cluster.objects import PlainObject, dig, key_of
+from flyball.cluster.scalers import scale_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +85,8 @@ def _chain(
 
 
 def _target(scaler: PlainObject) -> str:
-    reference = dig(scaler, "spec", "scaleTargetRef", default={})
-    return str(reference.get("name", "")) if reference.get("kind") in (None, "Deployment") else ""
+    kind, _, name = scale_target(scaler)
+    return name if kind == "Deployment" else ""
 
 
 def _hpa_troubles(hpa: PlainObject | None) -> list[Condition]:

@@ -164,7 +164,8 @@ def _prometheus(api: ApiServer, expected: ExpectedService, found: _Gathered, giv
     answered = ask(through(api, path), address, questions(expected), pools)
     if answered.error or any(each.error for each in answered.answers.values()):
         api.read("/version")  # raises if it is the API server, and not Prometheus behind it, that fell silent
-    if answered.error and _is_missing(api, service := service_of(path)):
+    service = service_of(address, expected.namespace)
+    if answered.error and service is not None and _is_missing(api, service):
         error = f"no Service {service.name} in namespace {service.namespace}"
         return PrometheusFacts(address=address, error=error, fix="correct kubernetes.prometheus, or --prometheus URL")
     return answered

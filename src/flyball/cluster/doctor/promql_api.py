@@ -84,26 +84,26 @@ def _targets(reader: Reader, pools: Sequence[str]) -> tuple[Target, ...] | None:
     return tuple(found.values())
 
 
+def service_of(address: str, namespace: str) -> ObjectKey | None:
+    """The Service whose address it is, seen from `namespace`; None if it is not the address of one."""
+    parts = (urlsplit(address).hostname or "").split(".")
+    is_service = (len(parts) > 2 and parts[2] == "svc") or len(parts) <= 2
+    if not parts[0] or parts == ["localhost"] or not is_service:
+        return None
+    where = parts[1] if len(parts) > 1 else namespace
+    return ObjectKey(api_version="v1", kind="Service", name=parts[0], namespace=where)
+
+
 def service_path(address: str, namespace: str) -> str | None:
     """The API server's path to a Service's address; None if it is not the address of a Service.
 
     That of `http://prom.metrics.svc:9090` is `/api/v1/namespaces/metrics/services/prom:9090/proxy`.
     """
-    url = urlsplit(address)
-    parts = (url.hostname or "").split(".")
-    is_service = (len(parts) > 2 and parts[2] == "svc") or len(parts) <= 2
-    if not parts[0] or parts == ["localhost"] or not is_service:
+    service, url = service_of(address, namespace), urlsplit(address)
+    if service is None:
         return None
-    where = parts[1] if len(parts) > 1 else namespace
-    scheme = "https:" if url.scheme == "https" else ""
-    return f"/api/v1/namespaces/{where}/services/{scheme}{parts[0]}:{_port(url)}/proxy{url.path.rstrip('/')}"
-
-
-def service_of(path: str) -> ObjectKey:
-    """The Service in a path as from `service_path`."""
-    steps = path.split("/")
-    name = steps[6].removeprefix("https:").partition(":")[0]
-    return ObjectKey(api_version="v1", kind="Service", name=name, namespace=steps[4])
+    name = f"{'https:' if url.scheme == 'https' else ''}{service.name}:{_port(url)}"
+    return f"/api/v1/namespaces/{service.namespace}/services/{name}/proxy{url.path.rstrip('/')}"
 
 
 def _port(url: SplitResult) -> int:
