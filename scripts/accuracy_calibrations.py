@@ -59,7 +59,7 @@ def calibrations(folder: Path, over: Over) -> Iterator[Calibration]:
 
 def _fitted(loads: list[MeasuredLoad], source: str, over: Over, start: Efficiency | None = None) -> Calibration:
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    found = calibrate(loads, start=start or Efficiency(), source=source, as_of=today, most=36, over=over)
+    found, _ = calibrate(loads, start=start or Efficiency(), source=source, as_of=today, most=36, over=over)
     print(found.accelerator, found.version, f"{found.error:.1%} {found.ttft_error:.1%}", found.efficiency, flush=True)
     return found
 

@@ -92,7 +92,7 @@ def _synthetic_loads() -> list[MeasuredLoad]:
 def test_known_factors_are_recovered() -> None:
     """Synthetic loads give back the factors they were made with, as far as they tell them apart; others stay."""
     loads = _synthetic_loads()
-    found = calibrate(loads, start=Efficiency(), source="synthetic", as_of="2026-11-23")
+    found, _ = calibrate(loads, start=Efficiency(), source="synthetic", as_of="2026-11-23")
     assert found.error < 0.05 + 0.2 / 4**0.5
     for each in residuals(loads, found.efficiency):
         if each.statistic.endswith(("mean_s", "per_s")):
@@ -112,7 +112,7 @@ def test_known_factors_are_recovered() -> None:
 
 def test_one_good_fit_is_no_certainty() -> None:
     """A single load is fitted closely, but says little about others."""
-    found = calibrate(_synthetic_loads()[:1], start=_TRUE, source="synthetic", as_of="2026-11-23")
+    found, _ = calibrate(_synthetic_loads()[:1], start=_TRUE, source="synthetic", as_of="2026-11-23")
     assert found.error >= 0.2
 
 

@@ -25,7 +25,7 @@ from flyball.cli.measured_files import MeasuredServer, read_measured
 from flyball.cli.memory import parse_flags
 from flyball.cli.spec_file import read_text
 from flyball.errors import UsageError
-from flyball.perf.calibration import Calibration, Over, Residual, residuals
+from flyball.perf.calibration import Calibration, Over, Residual
 from flyball.perf.calibration import calibrate as fit
 from flyball.perf.calibrations import calibration_for, replaced
 from flyball.perf.measured_load import MeasuredLoad
@@ -105,9 +105,9 @@ def _fit_each_chip(
     report: list[tuple[Calibration, Sequence[Residual]]] = []
     for chip in dict.fromkeys(load.engine.accelerator.name for load in loads):
         of_chip = [load for load in loads if load.engine.accelerator.name == chip]
-        fitted = _fitted(of_chip, own, source=source, talk=talk)
+        fitted, found = _fitted(of_chip, own, source=source, talk=talk)
         own = replaced(own, fitted)
-        report.append((fitted, residuals(of_chip, fitted.efficiency)))
+        report.append((fitted, found))
     return own, report
 
 
@@ -128,7 +128,9 @@ def _read(runs: Sequence[Path], server: MeasuredServer, talk: Console) -> list[M
     return loads
 
 
-def _fitted(loads: Sequence[MeasuredLoad], own: Sequence[Calibration], *, source: str, talk: Console) -> Calibration:
+def _fitted(
+    loads: Sequence[MeasuredLoad], own: Sequence[Calibration], *, source: str, talk: Console
+) -> tuple[Calibration, Sequence[Residual]]:
     engine = loads[0].engine
     today = f"{datetime.now().astimezone():%Y-%m-%d}"
     known = calibration_for(engine.accelerator, engine.version, own)

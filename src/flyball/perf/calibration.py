@@ -144,13 +144,11 @@ def fit_efficiency(
     def slopes(x: Vector, step: float) -> Vector:
         columns = []
         for name, move in zip(_PRIOR, np.eye(len(_PRIOR)) * step, strict=True):
-            of = [load for load, needs in zip(loads, touched, strict=True) if name in needs]
-            both = iter(each([x + move, x - move], of))
-            ups = {index: next(both) for index, needs in enumerate(touched) if name in needs}
-            column = [
-                (ups[index] - next(both)) / (2 * step) if index in ups else np.zeros(len(_compared(load)))
-                for index, load in enumerate(loads)
-            ]
+            moved = [index for index, needs in enumerate(touched) if name in needs]
+            found = each([x + move, x - move], [loads[index] for index in moved])
+            column = [np.zeros(len(_compared(load))) for load in loads]
+            for index, up, down in zip(moved, found[: len(moved)], found[len(moved) :], strict=True):
+                column[index] = (up - down) / (2 * step)
             columns.append(np.concatenate(column))
         return np.array(columns).T
 
@@ -190,8 +188,8 @@ def calibrate(
     most: int = MOST_FITTED,
     over: Over = map,
     progress: Progress = lambda share: None,
-) -> Calibration:
-    """Fit factors to loads of one accelerator; ValueError if they are of several, or none.
+) -> tuple[Calibration, list[Residual]]:
+    """Factors fitted to loads of one accelerator, and what they leave unexplained; ValueError unless it is one.
 
     Of more than `most` loads a `spread` is fitted; the errors are those of all.
     """
@@ -200,7 +198,7 @@ def calibrate(
     efficiency = fit_efficiency(fitted, start=start, over=over, progress=progress)
     found = residuals(loads, efficiency)
     unseen = ONE_LOAD_ERROR / sqrt(len(fitted))
-    return Calibration(
+    fit = Calibration(
         accelerator=accelerator,
         version=max((load.engine.version for load in loads), key=_number),
         models=tuple(sorted({load.engine.model.name for load in loads})),
@@ -211,6 +209,7 @@ def calibrate(
         source=source,
         as_of=as_of,
     )
+    return fit, found
 
 
 def _moved(start: Efficiency, x: Vector) -> Efficiency:

@@ -41,11 +41,11 @@ def calibration_for(
 def _has_shape(name: str, model: ModelArchitecture) -> bool:
     """Whether a model that was measured runs as `model` does: an instruct model as the base model that it came from."""
     measured = builtin_architecture(name)
-    shapes = [
-        each and (each.hidden_size, each.num_hidden_layers, each.intermediate_size, each.vocab_size, each.experts)
-        for each in (measured, model)
-    ]
-    return name == model.name or shapes[0] == shapes[1]
+    return name == model.name or (measured is not None and _shape(measured) == _shape(model))
+
+
+def _shape(model: ModelArchitecture) -> tuple[object, ...]:
+    return model.hidden_size, model.num_hidden_layers, model.intermediate_size, model.vocab_size, model.experts
 
 
 def _nearest(accelerator: Accelerator, version: str, own: Sequence[Calibration]) -> Calibration:
