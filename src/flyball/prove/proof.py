@@ -13,7 +13,8 @@ from flyball.prove import judging
 from flyball.prove.holding import HoldSearch
 from flyball.prove.loads import LoadGenerator, RunningLoad
 from flyball.prove.verdict import Criterion, Evidence, LoadRun, Phase, PhaseName
-from flyball.spec import Arrivals, GammaArrivals, Lengths, ServingSpec
+from flyball.spec import Arrivals, Lengths, ServingSpec
+from flyball.workload import at_rate
 
 QUESTION, EXPECTED = "What is the capital of France?", "Paris"
 SAMPLE_PERIOD_S = 1.0
@@ -235,13 +236,6 @@ def step_rate(spec: ServingSpec, capacity: float, *, slots_per_aim: float, expec
     """Requests per second of the step, from the `capacity` of one replica that has as many requests as are aimed at."""
     factor = spec.prove.step or BEYOND * max(expected - 1, slots_per_aim * spec.scaling.min)
     return spec.workload.peak or round(factor * capacity, 2)
-
-
-def at_rate(arrivals: Arrivals, rate: float) -> Arrivals:
-    """Open-loop arrivals at `rate`, as bursty as the spec's where it says so, else Poisson."""
-    if arrivals.gamma is not None:
-        return Arrivals(gamma=GammaArrivals(rate=rate, cv=arrivals.gamma.cv))
-    return Arrivals(poisson=rate)
 
 
 async def _kill(run: _Run, step: RunningLoad) -> None:

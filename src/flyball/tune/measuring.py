@@ -25,12 +25,12 @@ from flyball.measurement import (
     percentile,
     records_to_json,
 )
-from flyball.spec import SLO, Arrivals, TuneSpec, WorkloadShape
+from flyball.spec import SLO, TuneSpec, WorkloadShape
 from flyball.tune.contention import Waiting, waited_share
 from flyball.tune.sequential import HOLDS_FOR, ObjectiveTest
 from flyball.tune.target import Started
 from flyball.tune.trial import Probe
-from flyball.workload import Recordings, Workload, warm_up
+from flyball.workload import Recordings, Workload, at_rate, warm_up
 
 WARM_UP = 6
 """Requests before the first load: compilation, caches, connections."""
@@ -102,13 +102,6 @@ def most_at_once(records: Sequence[RequestRecord]) -> int:
     return max(itertools.accumulate(by for _, by in sorted(changes)), default=0)
 
 
-def at_rate(arrivals: Arrivals, rate: float) -> Arrivals:
-    """As bursty as the spec's; Poisson where it has a shape that no rate can be put into (steps, traces, clients)."""
-    if arrivals.gamma is not None:
-        return Arrivals(gamma=arrivals.gamma.model_copy(update={"rate": rate}))
-    return Arrivals(poisson=rate)
-
-
 @dataclass(slots=True, kw_only=True)
 class Measurer:
     """One started server under loads; `folder` is the trial's."""
@@ -128,10 +121,7 @@ class Measurer:
         """Raises OutsideError if nothing is answered."""
         workload = warm_up(self.plan.workload(1.0, 0), WARM_UP)
         records = await run_load(
-            self.started.url,
-            workload,
-            model=self.started.model,
-            settings=replace(self.plan.settings, grace_s=None),
+            self.started.url, workload, model=self.started.model, settings=replace(self.plan.settings, grace_s=None)
         )
         if all(record.failed for record in records):
             raise OutsideError(

@@ -3,7 +3,7 @@
 Pure: no clock, no files; randomness only from a seed. The load generator and the simulator draw the same requests.
 """
 
-from flyball.workload.arrivals import arrival_times
+from flyball.workload.arrivals import arrival_times, at_rate
 from flyball.workload.histograms import LengthHistogram, parse_lengths
 from flyball.workload.lengths import token_counts
 from flyball.workload.prompts import prompt_text
@@ -19,6 +19,7 @@ __all__ = [
     "Trace",
     "Workload",
     "arrival_times",
+    "at_rate",
     "parse_lengths",
     "parse_trace",
     "prompt_text",

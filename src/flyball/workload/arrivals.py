@@ -4,9 +4,16 @@ from collections.abc import Iterator
 
 from numpy.random import Generator
 
-from flyball.spec import Arrivals, Step
+from flyball.spec import Arrivals, GammaArrivals, Step
 
 _DRAWN_AT_ONCE = 1024
+
+
+def at_rate(arrivals: Arrivals, rate: float) -> Arrivals:
+    """As bursty as the spec's; Poisson where it has a shape that no rate can be put into (steps, traces, clients)."""
+    if arrivals.gamma is not None:
+        return Arrivals(gamma=GammaArrivals(rate=rate, cv=arrivals.gamma.cv))
+    return Arrivals(poisson=rate)
 
 
 def arrival_times(arrivals: Arrivals, rng: Generator, *, recorded: tuple[float, ...] = ()) -> Iterator[float]:
