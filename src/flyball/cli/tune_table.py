@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flyball.tune.outcome import Outcome
-from flyball.tune.trial import CROWDED, Trial, label
+from flyball.tune.trial import Trial, crowding, label
 
 
 def print_trials(outcome: Outcome, console: Console) -> None:
@@ -43,6 +43,6 @@ def _measured(trial: Trial) -> tuple[str, str]:
 def _remark(trial: Trial) -> str:
     if trial.refusal is not None:
         return trial.refusal.cause
-    if (trial.waited or 0.0) >= CROWDED:
-        return f"waited {trial.waited:.0%} for a processor"
+    if crowding(trial.waited):
+        return crowding(trial.waited)
     return f"E2E p95 {trial.e2e_p95_s * 1000:,.0f} ms" if trial.e2e_p95_s is not None else ""

@@ -10,7 +10,7 @@ from flyball.report.drawing import figure
 from flyball.report.markup import Markup, join, tag
 from flyball.report.style import CHART_STYLE, PAGE_STYLE
 from flyball.tune.outcome import Outcome
-from flyball.tune.trial import CROWDED, Probe, Trial, label
+from flyball.tune.trial import Probe, Trial, crowding, label
 
 _DEFINITIONS = {
     "Goodput": "Requests per second that were answered and met every bound of the objective.",
@@ -134,8 +134,8 @@ def _row(outcome: Outcome, trial: Trial) -> tuple[str, ...]:
     remark = "chosen" if trial is outcome.chosen else ""
     if trial.refusal is not None:
         remark = f"{trial.refusal.cause}. {trial.refusal.evidence}".strip()
-    elif (trial.waited or 0.0) >= CROWDED:
-        remark = f"{remark} waited {trial.waited:.0%} for a processor".strip()
+    elif crowding(trial.waited):
+        remark = f"{remark} {crowding(trial.waited)}".strip()
     elif trial.e2e_p95_s is not None:
         remark = f"{remark} E2E p95 {trial.e2e_p95_s * 1000:,.0f} ms".strip()
     return (

@@ -8,7 +8,7 @@ from flyball.tune.choice import best
 from flyball.tune.line_search import next_position
 from flyball.tune.posterior import Belief, Measured, believe
 from flyball.tune.prediction import Expectation, Predictor, Unfit
-from flyball.tune.side import AXIS, Open, can_be_better, line
+from flyball.tune.side import AXIS, Open, can_be_better, line, others
 from flyball.tune.space import left, place
 from flyball.tune.trial import Expected, Flags, Trial, label
 
@@ -142,9 +142,9 @@ def _without_model(remaining: Sequence[Flags], trials: Sequence[Trial], *, why: 
     leader = best(trials) or trials[0]
     if AXIS not in leader.flags:
         return Finished(why=f"{why}, and {AXIS} is not among the flags that may change")
-    others = {name: value for name, value in leader.flags.items() if name != AXIS}
-    known = {trial.flags[AXIS]: trial.estimate.rate for trial in trials if {**trial.flags, **others} == trial.flags}
-    open_values = {flags[AXIS] for flags in remaining if {**flags, **others} == flags}
+    beside = others(leader.flags)
+    known = {trial.flags[AXIS]: trial.estimate.rate for trial in trials if others(trial.flags) == beside}
+    open_values = {flags[AXIS] for flags in remaining if others(flags) == beside}
     values = sorted({*known, *open_values}, key=float)
     position = next_position({values.index(value): rate for value, rate in known.items()}, len(values))
     told = str(Open.of(line(leader.flags, trials)))

@@ -76,15 +76,19 @@ class Open:
         return "; ".join(parts)
 
 
+def others(flags: Flags) -> Flags:
+    """All but the flag that is searched: those of one line have them in common."""
+    return {name: value for name, value in flags.items() if name != AXIS}
+
+
 def line(flags: Flags, trials: Iterable[Trial]) -> list[Trial]:
     """The trials that were measured to their end and differ from `flags` in no other flag."""
-    others = {name: value for name, value in flags.items() if name != AXIS}
     return [
         trial
         for trial in trials
         if trial.probes
         and (trial.refusal is None or trial.refusal.kind == "nothing holds")
-        and {name: value for name, value in trial.flags.items() if name != AXIS} == others
+        and others(trial.flags) == others(flags)
     ]
 
 

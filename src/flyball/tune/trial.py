@@ -18,6 +18,11 @@ CROWDED = 0.1
 """Share of waiting for a processor from which on it is told."""
 
 
+def crowding(waited: float | None) -> str:
+    """For people, of a share of waiting that is worth telling; else empty."""
+    return f"waited {waited:.0%} for a processor" if waited is not None and waited >= CROWDED else ""
+
+
 def label(flags: Flags) -> str:
     """For people: `max_num_seqs 64, max_num_batched_tokens 8192`."""
     return ", ".join(f"{name} {value}" for name, value in flags.items()) or "the engine's defaults"
@@ -75,8 +80,8 @@ class Probe:
             for name, value in self.measured_s.items()
         )
         preempted = f", {self.preemptions} preemptions" if self.preemptions else ""
-        crowded = f", waited {self.waited:.0%} for a processor" if (self.waited or 0.0) >= CROWDED else ""
-        return f"{self.rate:.3g}/s {self.verdict}: {self.requests} requests, {', '.join(latencies)}{preempted}{crowded}"
+        said = f"{self.requests} requests, {', '.join(latencies)}{preempted}"
+        return f"{self.rate:.3g}/s {self.verdict}: {', '.join(filter(None, (said, crowding(self.waited))))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
