@@ -8,9 +8,9 @@ from flyball.cli.main import run
 from flyball.cli.measured_files import MeasuredServer, read_measured
 from flyball.measurement import RequestRecord, records_to_json
 from flyball.perf.calibrations import calibrations_from_json
+from flyball.perf.cpu import cpu_accelerator
 from flyball.perf.efficiency import Efficiency
 from flyball.perf.load import LoadRequest, serve
-from flyball.tune.hardware import cpu_accelerator
 from measured_engines import LLAMA, engine
 
 _TRUE = Efficiency(compute=0.5, memory=0.75)

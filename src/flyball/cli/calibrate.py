@@ -30,7 +30,6 @@ from flyball.perf.calibration import calibrate as fit
 from flyball.perf.calibrations import calibration_for, replaced
 from flyball.perf.measured_load import MeasuredLoad
 from flyball.spec import parse_yaml
-from flyball.tune.hardware import CPU_EFFICIENCY
 
 _ONE_PROCESS = 2000
 """Requests that one process predicts often enough in the time that others take to start."""
@@ -133,9 +132,7 @@ def _fitted(
 ) -> tuple[Calibration, Sequence[Residual]]:
     engine = loads[0].engine
     today = f"{datetime.now().astimezone():%Y-%m-%d}"
-    known = calibration_for(engine.accelerator, engine.version, own)
-    on_cpu = engine.accelerator.device_name == "CPU" and not known.calibrated
-    start = CPU_EFFICIENCY if on_cpu else known.efficiency
+    start = calibration_for(engine.accelerator, engine.version, own).efficiency
     with _cores(loads) as over, Progress(console=talk, transient=True) as bar:
         task = bar.add_task(f"fitting {engine.accelerator.name}, {len(loads)} loads", total=1.0)
 

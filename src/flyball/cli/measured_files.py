@@ -13,9 +13,9 @@ from flyball.cli.spec_file import read_text
 from flyball.errors import UsageError
 from flyball.measurement import RequestRecord, records_from_json
 from flyball.perf import builtin_architecture
+from flyball.perf.cpu import CPU, cpu_accelerator
 from flyball.perf.measured_formats import loads_from_json_lines, measured_load, nvidia_loads, serving_sim_load
 from flyball.perf.measured_load import MeasuredEngine, MeasuredLoad, measured_engine
-from flyball.tune.hardware import cpu_accelerator
 
 _FORMATS = "a run folder of flyball bench, X-loads.jsonl beside X-boots.json, or a data set that the docs name"
 
@@ -35,9 +35,7 @@ class MeasuredServer:
             raise UsageError(
                 "no accelerator is named", fix="say what was measured with --accelerator, like H200 or CPU"
             )
-        return (
-            cpu_accelerator(cores) if self.accelerator.upper() == "CPU" else self.catalog.accelerator(self.accelerator)
-        )
+        return cpu_accelerator(cores) if self.accelerator.upper() == CPU else self.catalog.accelerator(self.accelerator)
 
     def engine(
         self, flags: Mapping[str, Any], *, model: str | None, kv_cache_tokens: int | None, cores: int = 1

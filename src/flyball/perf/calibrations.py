@@ -13,6 +13,7 @@ from flyball.errors import UsageError
 from flyball.perf.architecture import ModelArchitecture
 from flyball.perf.architecture_table import builtin_architecture
 from flyball.perf.calibration import UNCALIBRATED_ERROR, Calibration
+from flyball.perf.cpu import CPU, CPU_EFFICIENCY
 from flyball.perf.efficiency import Efficiency
 from flyball.perf.memory_release import version_number
 
@@ -63,7 +64,7 @@ def _nearest(accelerator: Accelerator, version: str, own: Sequence[Calibration])
         accelerator=accelerator.name,
         version=version,
         models=(),
-        efficiency=Efficiency(),
+        efficiency=CPU_EFFICIENCY if accelerator.device_name == CPU else Efficiency(),
         error=UNCALIBRATED_ERROR,
         ttft_error=UNCALIBRATED_ERROR,
         loads=0,

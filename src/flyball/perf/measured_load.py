@@ -6,6 +6,7 @@ from typing import Any
 
 from flyball.catalog import Accelerator
 from flyball.perf.architecture import ModelArchitecture
+from flyball.perf.cpu import CPU
 from flyball.perf.efficiency import Efficiency
 from flyball.perf.load import LoadRequest, serve
 from flyball.perf.load_statistics import LoadStatistics
@@ -76,7 +77,7 @@ def measured_engine(
     if kv_cache_tokens is None:
         budget = memory_budget(architecture, device=device, settings=settings, version=version)
         kv_cache_tokens = budget.kv_cache.tokens
-    by_default = version_number(version) >= ASYNC_SCHEDULING_SINCE and accelerator.device_name != "CPU"
+    by_default = version_number(version) >= ASYNC_SCHEDULING_SINCE and accelerator.device_name != CPU
     return MeasuredEngine(
         model=served_model(architecture, settings),
         accelerator=accelerator,

@@ -6,25 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from flyball.catalog import DEFAULT_RELEASE, RELEASES, Accelerator, Catalog, release
-from flyball.catalog.accelerator import Interconnect
 from flyball.engine import Engine, Machine, ServedModel, replica_max_num_seqs
 from flyball.engine.share import replica_cores, workers
 from flyball.errors import UsageError
-from flyball.perf import Calibration, Efficiency, ModelArchitecture, architecture_from_config, builtin_architecture
+from flyball.perf import Calibration, ModelArchitecture, architecture_from_config, builtin_architecture
 from flyball.perf.calibrations import calibration_for
+from flyball.perf.cpu import CPU_EFFICIENCY, cpu_accelerator
 from flyball.planning import Demand
 from flyball.spec import FlagsSpec, FlagValue, ServingSpec
 from flyball.tune.prediction import Predictor
-from flyball.units import GIB
 
-CPU_FLOPS_PER_S = 60e9
-"""Of one core with AVX2 in float32: 8 lanes, two fused operations a cycle, near 2 GHz under load."""
-CPU_BYTES_PER_S = 15e9
-"""Memory bandwidth that one core gets."""
-CPU_EFFICIENCY = Efficiency(
-    step_s_per_layer=2e-4, host_s=3e-3, eager_launch_s_per_layer=1e-4, request_s=4e-3, token_s=2e-4, delivery_s=2e-3
-)
-"""Of vLLM 0.32.0's CPU build on slow cores, to within a factor of two; trials correct it."""
 CPU_ERROR = 0.6
 CPU_BATCHED_TOKENS = 2048
 """A worker's, where nothing is said, in vLLM 0.32.0's CPU build."""
@@ -53,23 +44,6 @@ def local_defaults(args: Mapping[str, FlagValue], *, engine: Engine, machine: Ma
         batch = release(version).batch_defaults(memory_bytes=gpu.memory_bytes, device_name=gpu.name)
         tokens = batch.max_num_batched_tokens
     return {"max_num_seqs": sequences, "max_num_batched_tokens": max(tokens, sequences)}
-
-
-def cpu_accelerator(cores: int) -> Accelerator:
-    """So many cores, as the speed model takes a chip; the size of the KV cache is given by a flag."""
-    return Accelerator(
-        name="CPU",
-        aliases=(),
-        device_name="CPU",
-        memory_bytes=64 * GIB,
-        nominal_memory_bytes=64 * GIB,
-        memory_bandwidth_bytes_per_s=CPU_BYTES_PER_S * cores,
-        dense_flops_per_s={"bf16": CPU_FLOPS_PER_S * cores, "fp16": CPU_FLOPS_PER_S * cores},
-        compute_capability=(8, 0),
-        interconnect=Interconnect(kind="pcie", bytes_per_s=1e10),
-        source="flyball.tune.hardware",
-        as_of=None,
-    )
 
 
 def local_predictor(

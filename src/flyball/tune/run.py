@@ -12,6 +12,7 @@ from flyball.catalog import DEFAULT_RELEASE, Catalog, release
 from flyball.engine import Engine, replica_args, resolve_model, this_machine
 from flyball.local.service import read_api_key
 from flyball.perf import Calibration, builtin_architecture
+from flyball.perf.cpu import CPU
 from flyball.planning import Demand
 from flyball.processes import Nursery
 from flyball.spec import FlagValue, ServingSpec
@@ -141,7 +142,7 @@ def knowledge(inputs: Inputs) -> Knowledge:
         spec, engine=engine, machine=machine, model=model, args=args, demand=inputs.demand, catalog=inputs.catalog,
         calibrations=inputs.calibrations,
     )  # fmt: skip
-    accelerator = "CPU" if engine.device == "cpu" else chip_name(machine.gpus[0].name, inputs.catalog)
+    accelerator = CPU if engine.device == "cpu" else chip_name(machine.gpus[0].name, inputs.catalog)
     return Knowledge(start=start, device=engine.device, predictor=predictor, accelerator=accelerator)
 
 
